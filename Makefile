@@ -1,0 +1,87 @@
+.DEFAULT_GOAL := help
+SHELL := bash
+.SHELLFLAGS := -euo pipefail -c
+
+PYTHON ?= python3
+BIN := .venv/bin
+RUST := $(shell find rust proto -name '*.rs' -o -name '*.proto' -o -name Cargo.toml) Cargo.toml Cargo.lock
+PROTOS := $(shell find proto -name '*.proto')
+
+.PHONY: help
+help:  ## Show this list
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
+
+.PHONY: setup
+setup: .venv/.extension  ## Everything a fresh machine needs; leaves the command at .venv/bin/becas-ft
+
+.venv/.dependencies: requirements.lock
+	@echo "► Python packages"
+	test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	$(BIN)/python -m uv --version >/dev/null 2>&1 || $(BIN)/python -m pip install --quiet --disable-pip-version-check uv
+	$(BIN)/python -m uv pip sync --require-hashes requirements.lock
+	touch $@
+
+.venv/.protos: .venv/.dependencies $(PROTOS) scripts/gen_protos.py
+	@echo "► Python code from the protos"
+	$(BIN)/python scripts/gen_protos.py
+	touch $@
+
+.venv/.extension: .venv/.protos $(RUST) pyproject.toml
+	@echo "► Rust extension (release)"
+	VIRTUAL_ENV=$(CURDIR)/.venv PATH="$(CURDIR)/.venv/bin:$$PATH" $(BIN)/maturin develop --release --skip-install --locked
+	VIRTUAL_ENV=$(CURDIR)/.venv $(BIN)/python -m uv pip install --quiet --no-deps --no-build-isolation --editable .
+	touch $@
+
+.PHONY: demo
+demo: setup  ## The main job on real messages, from events to a promoted and rolled-back model
+	$(BIN)/becas-ft demo
+
+.PHONY: test
+test: setup grpcurl  ## Every test but the long ones
+	cargo test --workspace --locked
+	$(BIN)/pytest -m "not long"
+
+.PHONY: test-long
+test-long: setup grpcurl  ## The tests that take minutes to hours
+	BECAS_CRASH_CYCLES=$${BECAS_CRASH_CYCLES:-1000} cargo test --workspace --locked --release -- --include-ignored
+	$(BIN)/pytest
+
+.PHONY: lint
+lint: setup  ## ruff, rustfmt, clippy, layers, protos
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	cargo fmt --check
+	cargo clippy --workspace --all-targets --locked -- -D warnings
+	$(BIN)/lint-imports
+	$(BIN)/python scripts/lint_protos.py
+
+.PHONY: types
+types: setup  ## mypy --strict, and the stub of the extension against the extension
+	$(BIN)/mypy
+	$(BIN)/stubtest becas_ft._core
+
+.PHONY: format
+format: setup  ## Bring the sources into the form that lint wants
+	$(BIN)/ruff check --fix --quiet .
+	$(BIN)/ruff format --quiet .
+	cargo fmt
+
+.PHONY: bench
+bench: setup  ## Ingest, store, export and redaction, measured
+	$(BIN)/python benches/run.py
+
+.PHONY: docs
+docs: setup  ## The pages that are made from the code
+	$(BIN)/python scripts/gen_docs.py
+
+.PHONY: ollama
+ollama: setup  ## A real Ollama where there is none on PATH
+	$(BIN)/python scripts/build_ollama.py
+
+.PHONY: grpcurl
+grpcurl: .venv/.dependencies  ## A real grpcurl for the tests, where Go is there to build it
+	$(BIN)/python scripts/build_grpcurl.py
+
+.PHONY: lock
+lock:  ## Lock the Python packages again, with hashes
+	$(BIN)/python -m uv pip compile pyproject.toml --all-extras --group dev --generate-hashes --no-emit-index-url --quiet --python-version 3.11 --override requirements.overrides --custom-compile-command 'make lock' --output-file requirements.lock

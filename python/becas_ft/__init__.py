@@ -1,0 +1,1 @@
+"""becas-ft: turns the daily decisions of moderation bots into better local models."""

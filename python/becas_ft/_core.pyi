@@ -1,0 +1,165 @@
+"""The Rust core: protobuf bytes in and out; every call releases the GIL and is safe from any thread."""
+
+from typing import Self, final
+
+__all__ = [
+    "ClosedError",
+    "ConfigError",
+    "Core",
+    "CoreError",
+    "DeadlineExceededError",
+    "DiskError",
+    "Export",
+    "InvalidArgumentError",
+    "KeyFileError",
+    "NotFoundError",
+    "OverloadedError",
+    "StoreError",
+    "StoreFullError",
+    "Submitted",
+    "__version__",
+    "categories",
+    "events_from_json",
+    "output_schema",
+    "redact_line",
+    "system",
+]
+
+__version__: str
+
+class CoreError(Exception):
+    """Root of the core's errors; messages hold no raw text and no raw ids."""
+
+class InvalidArgumentError(CoreError):
+    """A field of the request is unusable; `args` are (field path, what is wrong and what to send instead)."""
+
+class NotFoundError(CoreError):
+    """What was asked for does not exist."""
+
+class StoreFullError(CoreError):
+    """The store has reached its configured size; reading goes on."""
+
+class OverloadedError(CoreError):
+    """Too many bytes wait for the writer; try again shortly."""
+
+class DeadlineExceededError(CoreError):
+    """The deadline passed before the write began; nothing was written."""
+
+class KeyFileError(CoreError):
+    """The key file is missing, open to others, or another store's."""
+
+class StoreError(CoreError):
+    """The store on disk is damaged, of another version, or already open."""
+
+class DiskError(CoreError):
+    """The disk failed; the store takes no more writes until it is opened again."""
+
+class ConfigError(CoreError):
+    """The configuration is unusable; all problems at once."""
+
+class ClosedError(CoreError):
+    """The store was closed."""
+
+@final
+class Core:
+    """One open store with its pipeline.
+
+    Arguments:
+        data_dir: holds the environment (`examples/`) and, beside it, the key file.
+        config_json: overrides of the defaults, as JSON; see `becas_core::config`.
+        key_path: the key file; `{data_dir}/becas.key` where empty.
+    Raises: KeyFileError, StoreError, ConfigError.
+    """
+
+    def __new__(cls, data_dir: str, config_json: str = "{}", key_path: str = "") -> Self: ...
+    def ingest(self, request: bytes, *, labeller: bool = True, timeout: float | None = None) -> bytes:
+        """IngestRequest in, IngestResponse out once all it acknowledges is on disk; timeout in seconds."""
+
+    def submit(self, request: bytes, *, labeller: bool = True, timeout: float | None = None) -> Submitted:
+        """The first half of `ingest`: the events have their place before the writer; the bytes come from `wait`.
+
+        Requests that are submitted one after another are decided in that order, and can still share a commit.
+        """
+
+    def stats(self) -> bytes:
+        """GetTrainingStatsResponse, from counters: the same cost at any size."""
+
+    def recount(self) -> bytes:
+        """GetTrainingStatsResponse, from scratch: reads every record."""
+
+    def list_examples(self, request: bytes) -> bytes:
+        """ListExamplesRequest in, ListExamplesResponse out."""
+
+    def get_example(self, request: bytes) -> bytes:
+        """GetExampleRequest in, GetExampleResponse out."""
+
+    def export(self, request: bytes) -> Export:
+        """ExportRequest in; an iterator over ExportResponse bytes out."""
+
+    def forget(self, user_id: str) -> tuple[int, int]:
+        """Erases a user; (examples, other records) erased."""
+
+    def set_consent(self, guild_id: str, granted: bool) -> int:
+        """Grants or withdraws; examples erased."""
+
+    def has_consent(self, guild_id: str) -> bool:
+        """Whether the guild's events may be used."""
+
+    def expire(self) -> int:
+        """Erases what is older than the configured maximum age; examples erased."""
+
+    def prompt(self, request: bytes) -> tuple[str, str]:
+        """ShadowTestRequest in; (system, redacted input) out: the bytes that ingest makes of the message."""
+
+    def pseudonym(self, kind: str, raw: str) -> str:
+        """Kind is user, guild, channel, message or event (requests too); 32 hexadecimal digits."""
+
+    def redact(self, text: str) -> str:
+        """Text without personal data, by the patterns that examples go through."""
+
+    def outbox(self, after: int, limit: int) -> list[tuple[int, str]]:
+        """Corrections after a cursor: (cursor, JSON `{request, label, mistake, verified, time_ms}`)."""
+
+    def outbox_trim(self, up_to: int) -> None:
+        """Forgets outbox entries up to a cursor."""
+
+    def labelling_queue(self, limit: int) -> list[str]:
+        """Corrections that gave no label: JSON `{event, category, label, input, time_ms}` each."""
+
+    def metrics(self) -> dict[str, float]:
+        """Counters and gauges by name."""
+
+    def verify(self) -> list[str]:
+        """Problems found by reading everything; empty when sound."""
+
+    def close(self) -> None:
+        """Waits for the writer; later calls raise ClosedError."""
+
+@final
+class Submitted:
+    """A request on its way to a commit."""
+
+    def wait(self) -> bytes:
+        """IngestResponse, once everything it acknowledges is on disk; once only."""
+
+@final
+class Export:
+    """An iterator over ExportResponse bytes; reads the store in short transactions."""
+
+    def __iter__(self) -> Export: ...
+    def __next__(self) -> bytes: ...
+
+def events_from_json(lines: list[str]) -> list[tuple[bytes | None, str | None]]:
+    """Bots' JSON lines to Event bytes; (bytes, None) or (None, why it is INVALID) each."""
+
+def redact_line(text: str) -> tuple[str, list[tuple[int, int, str]]]:
+    """The redacted text, and spans (start, end, type) in code points of the input."""
+
+def system(category: str) -> str:
+    """The instruction of a category."""
+
+def output_schema(category: str) -> str:
+    """The JSON schema of a category's output, the label first."""
+
+def categories() -> list[tuple[str, str, str]]:
+    """(name, label key, model target) in the order of the proto."""

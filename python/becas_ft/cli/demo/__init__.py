@@ -1,0 +1,1 @@
+"""What `becas-ft demo` plays: real messages through the whole product."""

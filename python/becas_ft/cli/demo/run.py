@@ -1,0 +1,316 @@
+"""The demo's steps, each done by the commands' own calls and printed with what it showed."""
+
+import gzip
+import json
+import random
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import grpc
+from rich.console import Console
+
+from becas.ft.v1 import (
+    dataset_pb2,
+    dataset_service_pb2_grpc,
+    example_pb2,
+    model_pb2,
+    model_service_pb2_grpc,
+    shadow_pb2,
+    shadow_service_pb2_grpc,
+    training_pb2,
+    training_service_pb2_grpc,
+)
+from becas_ft.cli.connection import CALL_SECONDS, LONG_CALL_SECONDS, connect
+from becas_ft.cli.demo.messages import LiveMessage, Traffic
+from becas_ft.cli.import_events import send_file
+from becas_ft.cli.job_view import follow
+from becas_ft.dataset_folder import write_dataset
+from becas_ft.errors import CommandError
+from becas_ft.messages import enum_name
+
+CATEGORY = example_pb2.CATEGORY_SCAM_DETECTION
+_SETTLE_SECONDS = 300.0
+_ROLLBACK_SECONDS = 120.0
+# What two cores learn in some five minutes.
+_TRAINED_ON = 200
+_WAVE = 40
+_SECONDS_BETWEEN_WAVES = 4.0
+_CALLERS = 2
+_ATTEMPTS = 3
+
+
+@dataclass
+class Demo:
+    """What the demo has done so far.
+
+    Arguments:
+        console: where people read; nothing is printed where it is quiet.
+        folder: where the demo keeps everything.
+        traffic: what it plays.
+        address: of its server.
+    """
+
+    console: Console
+    folder: Path
+    traffic: Traffic
+    address: str
+    result: dict[str, Any] = field(default_factory=dict)
+    _step: int = 0
+
+    def run(self) -> dict[str, Any]:
+        """Every step in order; the figures for `--json`."""
+        with connect(self.address) as channel:
+            self._import()
+            self._stats(channel)
+            self._export(channel)
+            model = self._train(channel)
+            self._shadow(channel, model)
+            self._promote(channel, model)
+            self._regress(channel, model)
+        return self.result
+
+    @contextmanager
+    def _section(self, title: str) -> Iterator[None]:
+        self._step += 1
+        self.console.print(f"\n[bold]{self._step}. {title}[/bold]")
+        started = time.monotonic()
+        yield
+        self.console.print(f"   [dim]{time.monotonic() - started:.1f} s[/dim]")
+
+    def _say(self, text: str) -> None:
+        self.console.print(f"   {text}", highlight=False)
+
+    def _import(self) -> None:
+        with self._section(f"Ingest: {len(self.traffic.events):,} decisions on real messages"):
+            path = self.folder / "events.jsonl.gz"
+            with gzip.open(path, "wt", encoding="utf-8") as file:
+                file.writelines(f"{line}\n" for line in self.traffic.events)
+            tally = send_file(path, self.address)
+            path.unlink()
+            self.result["import"] = tally.as_object()
+            self._say(", ".join(f"{status} {count:,}" for status, count in tally.statuses.items()))
+
+    def _stats(self, channel: grpc.Channel) -> None:
+        with self._section("Statistics: what became of them"):
+            stub = dataset_service_pb2_grpc.DatasetServiceStub(channel)
+            answer = stub.GetTrainingStats(dataset_pb2.GetTrainingStatsRequest(), timeout=CALL_SECONDS)
+            row = next(row for row in answer.categories if row.category == CATEGORY)
+            self.result["stats"] = {
+                "total": row.total,
+                "gold": row.tiers.gold,
+                "silver": row.tiers.silver,
+                "bronze": row.tiers.bronze,
+                "mean_quality": round(row.mean_quality, 4),
+                "superseded": row.superseded,
+            }
+            self._say(
+                f"scam_detection: {row.total:,} examples, {row.tiers.gold:,} gold, "
+                f"mean quality {row.mean_quality:.4f}, {row.superseded} replaced by a moderator's correction"
+            )
+
+    def _export(self, channel: grpc.Channel) -> None:
+        with self._section("Export: a balanced dataset"):
+            out = self.folder / "dataset"
+            stub = dataset_service_pb2_grpc.DatasetServiceStub(channel)
+            pieces = stub.Export(dataset_pb2.ExportRequest(category=CATEGORY), timeout=LONG_CALL_SECONDS)
+            manifest = write_dataset(out, pieces, "jsonl", force=True)
+            self.result["export"] = {
+                "examples": manifest.examples,
+                "by_label": dict(manifest.by_label),
+                "by_split": dict(manifest.by_split),
+                "dataset_id": manifest.dataset_id,
+                "folder": str(out),
+            }
+            self._say(f"{manifest.examples:,} examples in {out}: {dict(manifest.by_label)}, {dict(manifest.by_split)}")
+
+    def _train(self, channel: grpc.Channel) -> str:
+        with self._section("Train: a LoRA adapter for SmolLM2-135M, served and checked"):
+            stub = training_service_pb2_grpc.TrainingServiceStub(channel)
+            job = stub.Train(
+                training_pb2.TrainRequest(category=CATEGORY, seed=1, max_examples=_TRAINED_ON), timeout=CALL_SECONDS
+            )
+            job = follow(stub, job.job_id, quiet=self.console.quiet)
+            if job.error:
+                raise CommandError(f"the training failed: {job.error}")
+            checks = job.checks
+            self.result["job"] = {
+                "job_id": job.job_id,
+                "model": job.model,
+                "accuracy": {
+                    "base": round(checks.base_accuracy, 4),
+                    "few_shot": round(checks.few_shot_accuracy, 4),
+                    "candidate": round(checks.candidate_accuracy, 4),
+                },
+                "held_out": checks.held_out,
+                "parity": round(checks.parity, 4),
+                "parity_inputs": checks.parity_inputs,
+                "seconds": round(job.seconds, 1),
+                "peak_memory_bytes": job.peak_memory_bytes,
+            }
+            return job.model
+
+    def _shadow(self, channel: grpc.Channel, model: str) -> None:
+        with self._section(f"Shadow test: {len(self.traffic.live)} held-out messages, asked of both models"):
+            stub = shadow_service_pb2_grpc.ShadowServiceStub(channel)
+            request = shadow_pb2.SetUpShadowTestRequest(
+                category=CATEGORY, candidate_model=model, sample_rate=1.0, task_type="reported messages"
+            )
+            trial = stub.SetUpShadowTest(request, timeout=CALL_SECONDS).trial
+            answers = self._ask(stub, self.traffic.live)
+            answered = [message for message in self.traffic.live if message.request_id in answers]
+            self._tell_truth(stub, answered, lambda message: message.is_scam)
+            report = self._report(stub, trial.trial_id, len(answered))
+            page = stub.GetComparisonReport(
+                shadow_pb2.GetComparisonReportRequest(trial_id=trial.trial_id, html=True), timeout=CALL_SECONDS
+            )
+            (self.folder / "report.html").write_text(page.html, encoding="utf-8")
+            self.result["report"] = {
+                "wins": report.wins,
+                "losses": report.losses,
+                "ties": report.ties,
+                "e_value": report.e_value,
+                "e_threshold": round(report.e_threshold, 3),
+                "recommendation": _recommendation(report),
+                "page": str(self.folder / "report.html"),
+            }
+            self._say(report.reasoning)
+            self._say(f"recommendation: {_recommendation(report)}; the page: {self.folder / 'report.html'}")
+
+    def _promote(self, channel: grpc.Channel, model: str) -> None:
+        with self._section("Promote: the alias moves"):
+            stub = model_service_pb2_grpc.ModelServiceStub(channel)
+            answer = stub.Promote(
+                model_pb2.PromoteRequest(model=model, actor="demo", reason="the shadow test passed"),
+                timeout=CALL_SECONDS,
+            )
+            shadow = shadow_service_pb2_grpc.ShadowServiceStub(channel)
+            probe = self._answer(shadow, self.traffic.live[0], "probe-1")
+            self.result["promoted"] = probe.model == model
+            self._say(f"{answer.alias.name} ► {answer.alias.model}; a production request is answered by {probe.model}")
+
+    def _regress(self, channel: grpc.Channel, model: str) -> None:
+        with self._section("Regression: the truth turns against it, and it is rolled back by itself"):
+            stub = shadow_service_pb2_grpc.ShadowServiceStub(channel)
+            models = model_service_pb2_grpc.ModelServiceStub(channel)
+            turned = [_again(message, "regression") for message in self.traffic.live]
+            rolled_back = ""
+            for start in range(0, len(turned), _WAVE):
+                wave = turned[start : start + _WAVE]
+                answers = self._ask(stub, wave)
+                # What moderators would say had the scams changed overnight: the new model's answers are wrong now.
+                answered = [message for message in wave if message.request_id in answers]
+                self._tell_truth(stub, answered, partial(_turned, answers))
+                rolled_back = self._rolled_back(models, model, _SECONDS_BETWEEN_WAVES)
+                if rolled_back:
+                    break
+            rolled_back = rolled_back or self._rolled_back(models, model, _ROLLBACK_SECONDS)
+            self.result["rolled_back"] = bool(rolled_back)
+            self._say(rolled_back or "no rollback came: see the server's log")
+
+    def _ask(self, stub: shadow_service_pb2_grpc.ShadowServiceStub, messages: list[LiveMessage]) -> dict[str, str]:
+        from concurrent.futures import ThreadPoolExecutor
+
+        with ThreadPoolExecutor(_CALLERS) as pool:
+            answers = list(pool.map(lambda message: self._patiently(stub, message), messages))
+        unanswered = sum(answer is None for answer in answers)
+        if unanswered:
+            self._say(f"{unanswered} requests got no answer in time, and are left out")
+        return {
+            message.request_id: answer.label
+            for message, answer in zip(messages, answers, strict=True)
+            if answer is not None
+        }
+
+    def _patiently(
+        self, stub: shadow_service_pb2_grpc.ShadowServiceStub, message: LiveMessage
+    ) -> shadow_pb2.ShadowTestResponse | None:
+        # As a bot would: a model that is late is asked again, and then done without.
+        for _ in range(_ATTEMPTS):
+            try:
+                return self._answer(stub, message, message.request_id)
+            except grpc.RpcError as error:
+                if not isinstance(error, grpc.Call) or error.code() is not grpc.StatusCode.UNAVAILABLE:
+                    raise
+        return None
+
+    def _answer(
+        self, stub: shadow_service_pb2_grpc.ShadowServiceStub, message: LiveMessage, request_id: str
+    ) -> shadow_pb2.ShadowTestResponse:
+        request = shadow_pb2.ShadowTestRequest(
+            category=CATEGORY,
+            input=message.text,
+            user_id=message.user_id,
+            guild_id=message.guild_id,
+            request_id=request_id,
+        )
+        request.time.FromMilliseconds(message.time_ms)
+        return stub.ShadowTest(request, timeout=LONG_CALL_SECONDS)
+
+    def _tell_truth(
+        self,
+        stub: shadow_service_pb2_grpc.ShadowServiceStub,
+        messages: list[LiveMessage],
+        truth: Callable[[LiveMessage], bool],
+    ) -> None:
+        # Late, and in another order than the requests: so it comes in life.
+        order = list(messages)
+        random.Random(len(order)).shuffle(order)  # noqa: S311 - reproducible disorder, not a secret
+        for message in order:
+            request = shadow_pb2.RecordTruthRequest(
+                request_id=message.request_id, truth="true" if truth(message) else "false"
+            )
+            stub.RecordTruth(request, timeout=CALL_SECONDS)
+
+    def _report(
+        self, stub: shadow_service_pb2_grpc.ShadowServiceStub, trial_id: str, pairs: int
+    ) -> shadow_pb2.ComparisonReport:
+        deadline = time.monotonic() + _SETTLE_SECONDS
+        while True:
+            request = shadow_pb2.GetComparisonReportRequest(trial_id=trial_id)
+            report = stub.GetComparisonReport(request, timeout=CALL_SECONDS).report
+            if report.pairs >= pairs or time.monotonic() > deadline:
+                return report
+            time.sleep(0.5)
+
+    def _rolled_back(self, stub: model_service_pb2_grpc.ModelServiceStub, model: str, seconds: float) -> str:
+        deadline = time.monotonic() + seconds
+        while time.monotonic() < deadline:
+            aliases = stub.ListModels(model_pb2.ListModelsRequest(category=CATEGORY), timeout=CALL_SECONDS).aliases
+            if aliases and aliases[0].model != model:
+                audit = stub.ListAudit(model_pb2.ListAuditRequest(), timeout=CALL_SECONDS)
+                last = audit.entries[-1]
+                return f"{aliases[0].name} ► {aliases[0].model}, by {last.actor}: {last.reason}"
+            time.sleep(0.5)
+        return ""
+
+
+def _turned(answers: dict[str, str], message: LiveMessage) -> bool:
+    return answers[message.request_id] != "true"
+
+
+def _again(message: LiveMessage, prefix: str) -> LiveMessage:
+    return LiveMessage(
+        request_id=f"{prefix}-{message.request_id}",
+        text=message.text,
+        is_scam=message.is_scam,
+        user_id=message.user_id,
+        guild_id=message.guild_id,
+        time_ms=message.time_ms + 30 * 86_400_000,
+    )
+
+
+def _recommendation(report: shadow_pb2.ComparisonReport) -> str:
+    name = enum_name(shadow_pb2.Recommendation.DESCRIPTOR, report.recommendation) or ""
+    # The contract's spelling: promote_B, keep_A, need_more_data.
+    head, _, tail = name.rpartition("_")
+    return f"{head}_{tail.upper()}" if len(tail) == 1 else name
+
+
+def last_line(result: dict[str, Any]) -> str:
+    """The one object that `--json` ends with."""
+    return json.dumps(result, ensure_ascii=False)

@@ -1,0 +1,234 @@
+"""Opens the ledger and runs transactions on it: durable when they return, all or nothing."""
+
+import shutil
+import threading
+import zlib
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TypeVar
+
+import lmdb
+
+from becas_ft.ledger.schema import META, SCHEMA_VERSION, TABLES, KeyT, MessageT, Table
+
+Result = TypeVar("Result")
+
+_FIRST_MAP_SIZE = 64 << 20
+_MAXIMUM_MAP_SIZE = 64 << 30
+_MAXIMUM_DATABASES = 64
+
+
+class LedgerError(Exception):
+    """The ledger is damaged, of another version, or full."""
+
+
+class ReadTransaction:
+    """A consistent view of the ledger."""
+
+    def __init__(self, transaction: lmdb.Transaction, databases: Mapping[str, lmdb._Database]) -> None:
+        self._transaction = transaction
+        self._databases = databases
+
+    def get(self, table: Table[KeyT, MessageT], key: KeyT) -> MessageT | None:
+        """The record of a key, or None."""
+        raw = self._transaction.get(table.encode_key(key), db=self._databases[table.name])
+        return None if raw is None else _decode(table, key, bytes(raw))
+
+    def scan(
+        self,
+        table: Table[KeyT, MessageT],
+        *,
+        after: KeyT | None = None,
+        prefix: str = "",
+        reverse: bool = False,
+    ) -> Iterator[tuple[KeyT, MessageT]]:
+        """Records in the order of their keys: strictly after (or, reversed, before) a key, with a prefix."""
+        start = prefix.encode()
+        with self._transaction.cursor(db=self._databases[table.name]) as cursor:
+            if reverse:
+                found = _seek_before(cursor, None if after is None else table.encode_key(after), start)
+            else:
+                target = start if after is None else table.encode_key(after)
+                found = cursor.set_range(target) if target else cursor.first()
+                if found and after is not None and cursor.key() == target:
+                    found = cursor.next()
+            while found and bytes(cursor.key()).startswith(start):
+                key = table.decode_key(bytes(cursor.key()))
+                yield key, _decode(table, key, bytes(cursor.value()))
+                found = cursor.prev() if reverse else cursor.next()
+
+    def number(self, name: str) -> int:
+        """A named number; 0 where it was never set."""
+        raw = self._transaction.get(b"number:" + name.encode(), db=self._databases[META])
+        return int.from_bytes(bytes(raw)) if raw else 0
+
+    def last(self, table: Table[KeyT, MessageT]) -> tuple[KeyT, MessageT] | None:
+        """The record with the greatest key, or None."""
+        return next(self.scan(table, reverse=True), None)
+
+    def count(self, table: Table[KeyT, MessageT]) -> int:
+        """How many records the table holds; the same cost at any size."""
+        entries: int = self._transaction.stat(self._databases[table.name])["entries"]
+        return entries
+
+
+class WriteTransaction(ReadTransaction):
+    """A view that can change; one at a time."""
+
+    def put(self, table: Table[KeyT, MessageT], key: KeyT, message: MessageT) -> None:
+        """Stores a record in the place of any earlier one."""
+        body = message.SerializeToString(deterministic=True)
+        value = zlib.crc32(body).to_bytes(4) + body
+        self._transaction.put(table.encode_key(key), value, db=self._databases[table.name])
+
+    def delete(self, table: Table[KeyT, MessageT], key: KeyT) -> bool:
+        """Removes a record; whether there was one."""
+        return bool(self._transaction.delete(table.encode_key(key), db=self._databases[table.name]))
+
+    def set_number(self, name: str, value: int) -> None:
+        """Sets a named number: a cursor, a sequence."""
+        self._transaction.put(b"number:" + name.encode(), value.to_bytes(8), db=self._databases[META])
+
+    def next_number(self, table: Table[int, MessageT]) -> int:
+        """One more than the greatest key ever used; numbers of deleted records are not given again."""
+        name = b"next:" + table.name.encode()
+        meta = self._databases[META]
+        raw = self._transaction.get(name, db=meta)
+        last = self.last(table)
+        number = max(int.from_bytes(raw) if raw else 1, last[0] + 1 if last else 1)
+        self._transaction.put(name, (number + 1).to_bytes(8), db=meta)
+        return number
+
+    def check_version(self, version: int) -> None:
+        """Marks a new ledger with the version; raises LedgerError where an old one has another."""
+        meta = self._databases[META]
+        raw = self._transaction.get(b"schema", db=meta)
+        if raw is None:
+            self._transaction.put(b"schema", version.to_bytes(8), db=meta)
+        elif (found := int.from_bytes(raw)) != version:
+            raise LedgerError(
+                f"the ledger has schema {found}, this program reads {version}: use the version that wrote it"
+            )
+
+
+class Ledger:
+    """The open ledger; safe from any thread of one process.
+
+    Arguments:
+        path: the environment's folder, made where missing.
+        map_size: bytes of address space to begin with; grows by itself.
+    Raises: LedgerError where the folder holds a newer schema.
+    """
+
+    def __init__(self, path: Path, *, map_size: int = _FIRST_MAP_SIZE) -> None:
+        path.mkdir(parents=True, exist_ok=True, mode=0o700)
+        self._path = path
+        self._map_size = map_size
+        # Growing the map is legal only while no transaction is open: transactions share, the grower excludes.
+        self._gate = _Gate()
+        self._open()
+        self.write(_check_version)
+
+    def read(self, view: Callable[[ReadTransaction], Result]) -> Result:
+        """Runs a function on a consistent view; it must not keep the transaction."""
+        with self._gate.shared(), self._environment.begin() as transaction:
+            return view(ReadTransaction(transaction, self._databases))
+
+    def write(self, change: Callable[[WriteTransaction], Result]) -> Result:
+        """Runs a function whose changes are on disk, all of them, when this returns; none if it raises.
+
+        The function may run again when the map had to grow, so it must have no other effect.
+        """
+        while True:
+            try:
+                with self._gate.shared(), self._environment.begin(write=True) as transaction:
+                    return change(WriteTransaction(transaction, self._databases))
+            except lmdb.MapFullError as error:
+                self._grow(error)
+
+    def close(self) -> None:
+        """Closes the environment; later calls fail."""
+        with self._gate.exclusive():
+            self._environment.close()
+
+    def compact(self) -> None:
+        """Rewrites the file, so that no free page keeps the bytes of deleted records."""
+        compacted = self._path / "compacting"
+        shutil.rmtree(compacted, ignore_errors=True)
+        compacted.mkdir(mode=0o700)
+        with self._gate.exclusive():
+            self._environment.copy(str(compacted), compact=True)
+            self._environment.close()
+            (compacted / "data.mdb").replace(self._path / "data.mdb")
+            self._open()
+        shutil.rmtree(compacted)
+
+    def _open(self) -> None:
+        self._environment = lmdb.open(
+            str(self._path), map_size=self._map_size, max_dbs=_MAXIMUM_DATABASES, max_readers=512, mode=0o600
+        )
+        self._databases = {
+            name: self._environment.open_db(name.encode()) for name in [META, *(table.name for table in TABLES)]
+        }
+
+    def _grow(self, error: lmdb.MapFullError) -> None:
+        with self._gate.exclusive():
+            size = self._environment.info()["map_size"] * 2
+            self._map_size = size
+            if size > _MAXIMUM_MAP_SIZE:
+                raise LedgerError("the ledger is full: free disk space, or erase old trials") from error
+            self._environment.set_mapsize(size)
+
+
+class _Gate:
+    """Many shared holders, or one exclusive; a waiting exclusive holder goes first."""
+
+    def __init__(self) -> None:
+        self._condition = threading.Condition()
+        self._shared = 0
+        self._exclusive = False
+
+    @contextmanager
+    def shared(self) -> Iterator[None]:
+        with self._condition:
+            self._condition.wait_for(lambda: not self._exclusive)
+            self._shared += 1
+        try:
+            yield
+        finally:
+            with self._condition:
+                self._shared -= 1
+                self._condition.notify_all()
+
+    @contextmanager
+    def exclusive(self) -> Iterator[None]:
+        with self._condition:
+            self._condition.wait_for(lambda: not self._exclusive)
+            self._exclusive = True
+            self._condition.wait_for(lambda: self._shared == 0)
+        try:
+            yield
+        finally:
+            with self._condition:
+                self._exclusive = False
+                self._condition.notify_all()
+
+
+def _decode(table: Table[KeyT, MessageT], key: KeyT, raw: bytes) -> MessageT:
+    checksum, body = raw[:4], raw[4:]
+    if zlib.crc32(body).to_bytes(4) != checksum:
+        raise LedgerError(f"{table.name}: record {key} is damaged: restore the ledger from a backup")
+    return table.message.FromString(body)
+
+
+def _seek_before(cursor: lmdb.Cursor, before: bytes | None, prefix: bytes) -> bool:
+    # The first key past everything wanted; the one before it is where a reversed scan starts.
+    end = before if before is not None else (prefix + b"\xff" if prefix else None)
+    if end is not None and cursor.set_range(end):
+        return bool(cursor.prev())
+    return bool(cursor.last())
+
+
+def _check_version(transaction: WriteTransaction) -> None:
+    transaction.check_version(SCHEMA_VERSION)

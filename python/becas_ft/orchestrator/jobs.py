@@ -1,0 +1,438 @@
+"""Training jobs: asked for, journalled step by step, resumed after a crash, watched, cancelled."""
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol, TypeVar
+
+import structlog
+
+from becas.ft.v1 import dataset_pb2, published_event_pb2, training_pb2
+from becas_ft import errors
+from becas_ft.ledger import Ledger, ReadTransaction, WriteTransaction
+from becas_ft.ledger.schema import JOBS, MODELS
+from becas_ft.orchestrator import checks, readiness, states, training_job
+from becas_ft.orchestrator.states import Happening, Pipeline
+from becas_ft.orchestrator.states import Stage as State
+from becas_ft.orchestrator.training_job import Category, Settings, Work
+from becas_ft.rollout import published, registry
+from becas_ft.runtime.errors import ModelRuntimeError
+from becas_ft.runtime.protocol import Runtime
+from becas_ft.training.errors import TrainingError
+from becas_ft.training.job import Adapter
+from becas_ft.training.trainer import Trainer
+
+Result = TypeVar("Result")
+
+_SECONDS_BETWEEN_NOTES = 0.5
+_SECONDS_PER_DAY = 86_400.0
+
+_log = structlog.get_logger("becas_ft.jobs")
+
+STAGES = {state: getattr(training_pb2, f"STAGE_{state.name}") for state in State}
+"""The proto's number of each state."""
+
+_STATES = {number: state for state, number in STAGES.items()}
+
+
+class Core(training_job.Core, Protocol):
+    """What is needed of the core."""
+
+    def stats(self) -> bytes:
+        """GetTrainingStatsResponse."""
+        ...
+
+
+@dataclass(frozen=True)
+class Parts:
+    """What jobs are made with.
+
+    Arguments:
+        core: the open store.
+        ledger: where jobs are journalled.
+        runtime: gives the runtime, or raises UnavailableError with the remedy.
+        trainer: makes adapters.
+        folder: holds a folder a job.
+        categories: by number.
+        base_of: the base model of a category (by name), or of a name such as `qwen`.
+    """
+
+    core: Core
+    ledger: Ledger
+    runtime: Callable[[], Runtime]
+    trainer: Trainer
+    folder: Path
+    categories: dict[int, Category]
+    base_of: Callable[[str, str], str]
+
+
+class Jobs:
+    """Starts and runs jobs; one at a time in a category, one trainer at a time in all.
+
+    Arguments:
+        parts: what they are made with.
+        settings: how they are run.
+        thresholds: when a category is ready.
+    """
+
+    def __init__(self, parts: Parts, settings: Settings, thresholds: readiness.Thresholds) -> None:
+        self._parts = parts
+        self._settings = settings
+        self._thresholds = thresholds
+        self._tasks: dict[str, asyncio.Task[None]] = {}
+        self._changed = asyncio.Condition()
+        self._training = asyncio.Lock()
+
+    @property
+    def categories(self) -> dict[int, Category]:
+        """What can be trained, by number."""
+        return self._parts.categories
+
+    async def recover(self) -> None:
+        """Goes on with jobs that a crash or a stop interrupted; call at start."""
+        for job in await self.all():
+            if _STATES[job.stage] in {State.READY_FOR_TRAINING, State.TRAINING, State.TESTING}:
+                self._launch(job.job_id)
+
+    async def close(self) -> None:
+        """Stops running jobs at a checkpoint; the next start goes on with them."""
+        tasks = list(self._tasks.values())
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+    async def start(self, request: training_pb2.TrainRequest) -> training_pb2.Job:
+        """Begins a job and answers at once.
+
+        Raises: InvalidArgumentError; FailedPreconditionError with what is missing; ConflictError where a job of the
+            category is in flight; UnavailableError where the runtime does not answer.
+        """
+        category = self._parts.categories.get(request.category)
+        if category is None:
+            raise errors.InvalidArgumentError("category", "is required: send a value such as CATEGORY_SCAM_DETECTION")
+        known = await self._read(lambda transaction: _by_request(transaction, request.request_id))
+        if known is not None:
+            return known
+        runtime = self._parts.runtime()
+        health = await runtime.health()
+        if not health.healthy:
+            raise errors.UnavailableError(f"the runtime does not answer: {health.detail}")
+        lacking = await self.lacks(request.category)
+        in_flight = await self._read(lambda transaction: in_flight_of(transaction, request.category))
+        if in_flight is not None:
+            raise errors.ConflictError(f"job {in_flight.job_id} is in flight: wait for it, or cancel it")
+        if lacking and not request.override_readiness:
+            raise errors.FailedPreconditionError(
+                f"{category.name} is not ready: {'; '.join(lacking)}. Gather more, or train all the same with "
+                "override_readiness"
+            )
+        base = self._parts.base_of(category.name, request.base_model)
+        row = await self._category_stats(request.category)
+
+        def create(transaction: WriteTransaction) -> training_pb2.Job:
+            if (running := in_flight_of(transaction, request.category)) is not None:
+                raise errors.ConflictError(f"job {running.job_id} is in flight: wait for it, or cancel it")
+            number = transaction.number(f"jobs:{category.name}") + 1
+            transaction.set_number(f"jobs:{category.name}", number)
+            transaction.set_number(f"gold_ever:{category.name}", row.gold_ever + 1)
+            transaction.set_number(f"trained_ms:{category.name}", int(time.time() * 1000))
+            job = training_pb2.Job(
+                job_id=f"{category.name}-{number}",
+                category=request.category,
+                base_model=base,
+                stage=STAGES[State.READY_FOR_TRAINING],
+                step_name="waiting",
+                overrides=[f"not ready: {one}" for one in lacking],
+                request=request,
+            )
+            job.created.GetCurrentTime()
+            _touch(job)
+            transaction.put(JOBS, job.job_id, job)
+            return job
+
+        job = await self._write(create)
+        self._launch(job.job_id)
+        return job
+
+    async def get(self, job_id: str) -> training_pb2.Job:
+        """A job as it stands.
+
+        Raises: NotFoundError.
+        """
+        job = await self._read(lambda transaction: transaction.get(JOBS, job_id))
+        if job is None:
+            raise errors.NotFoundError("this job does not exist: `becas-ft jobs` lists those that do")
+        return job
+
+    async def all(self, category: int = 0) -> list[training_pb2.Job]:
+        """Jobs, newest first."""
+        found = await self._read(lambda transaction: [job for _, job in transaction.scan(JOBS)])
+        chosen = [job for job in found if category in {0, job.category}]
+        return sorted(chosen, key=lambda job: (job.created.ToMilliseconds(), job.job_id), reverse=True)
+
+    async def watch(self, job_id: str) -> AsyncIterator[training_pb2.Job]:
+        """The job now, then at every change, until it ends."""
+        seen = -1
+        while True:
+            job = await self.get(job_id)
+            if job.revision > seen:
+                seen = job.revision
+                yield job
+            if job.HasField("ended"):
+                return
+            async with self._changed:
+                try:
+                    await asyncio.wait_for(self._changed.wait(), 1.0)
+                except TimeoutError:
+                    continue
+
+    async def cancel(self, job_id: str) -> training_pb2.Job:
+        """Ends a job; nothing half-made stays. A job that has ended stays as it is."""
+        job = await self.get(job_id)
+        if job.HasField("ended"):
+            return job
+        task = self._tasks.get(job_id)
+        if task is not None:
+            task.cancel()
+            await asyncio.gather(task, return_exceptions=True)
+        job = await self.get(job_id)
+        if not job.HasField("ended"):
+            await self._withdraw(await self._work(job))
+            await self._end(job_id, Happening.CANCEL, "cancelled on request", cancelled=True)
+        return await self.get(job_id)
+
+    async def advance(self, job_id: str, happening: Happening, reason: str = "") -> training_pb2.Job:
+        """Moves a job on for whoever evaluates and promotes it."""
+        if happening in {Happening.FAIL, Happening.REFUSE}:
+            await self._end(job_id, happening, reason)
+        else:
+            await self._move(job_id, happening)
+        return await self.get(job_id)
+
+    async def lacks(self, category: int) -> list[str]:
+        """What a category is missing for a training; empty when it is ready."""
+        row = await self._category_stats(category)
+        name = registry.category_name(row.category)
+
+        def view(transaction: ReadTransaction) -> readiness.Progress:
+            gold_then = transaction.number(f"gold_ever:{name}")
+            trained_ms = transaction.number(f"trained_ms:{name}")
+            job = in_flight_of(transaction, category)
+            return readiness.Progress(
+                gold=row.tiers.gold,
+                total=row.total,
+                mean_quality=row.mean_quality,
+                gold_ever=row.gold_ever,
+                job_in_flight=job.job_id if job else "",
+                gold_ever_at_training=gold_then - 1 if gold_then else None,
+                days_since_training=(time.time() - trained_ms / 1000) / _SECONDS_PER_DAY if trained_ms else 0.0,
+            )
+
+        return readiness.lacks(await self._read(view), self._thresholds)
+
+    async def _category_stats(self, category: int) -> dataset_pb2.CategoryStats:
+        stats = dataset_pb2.GetTrainingStatsResponse.FromString(await asyncio.to_thread(self._parts.core.stats))
+        return next(row for row in stats.categories if row.category == category)
+
+    def _launch(self, job_id: str) -> None:
+        task = asyncio.create_task(self._run(job_id), name=f"job {job_id}")
+        self._tasks[job_id] = task
+        task.add_done_callback(lambda _: self._tasks.pop(job_id, None))
+
+    async def _run(self, job_id: str) -> None:
+        started = time.monotonic()
+        work: Work | None = None
+        try:
+            job = await self.get(job_id)
+            work = await self._work(job)
+            async with self._training:
+                await self._steps(job_id, work, started)
+        except (TrainingError, ModelRuntimeError, errors.BecasError, checks.CheckFailedError, OSError) as error:
+            _log.warning("job_failed", job=job_id, error=type(error).__name__)
+            words = error.strerror or "the disk failed" if isinstance(error, OSError) else str(error)
+            await self._fail(job_id, work, words, started)
+        except Exception as error:  # noqa: BLE001 - the log has the trace, the job its end
+            # An unforeseen defect must end the job and be seen, without words that could quote a member.
+            _log.exception("job_defect", job=job_id)
+            await self._fail(job_id, work, f"a defect of becas-ft: {type(error).__name__}; see the log", started)
+
+    async def _steps(self, job_id: str, work: Work, started: float) -> None:
+        runtime, settings = self._parts.runtime(), self._settings
+        note = self._noter(job_id)
+        job = await self.get(job_id)
+        if _STATES[job.stage] is State.READY_FOR_TRAINING:
+            await self._move(job_id, Happening.START, "exporting")
+        manifest = await asyncio.to_thread(training_job.export, self._parts.core, work, settings)
+        learnt, held_out = await asyncio.to_thread(training_job.prepare, work, settings)
+
+        def exported(record: training_pb2.Job) -> None:
+            record.dataset_id = manifest.dataset_id
+            record.train_examples, record.held_out_examples = learnt, held_out
+            record.step_name = "starting the trainer"
+
+        await self._change(job_id, exported)
+        adapter = await training_job.train(self._parts.trainer, runtime, work, settings, note)
+        if _STATES[(await self.get(job_id)).stage] is State.TRAINING:
+            await self._move(job_id, Happening.TRAINED, "making the model")
+        await training_job.serve(runtime, work, adapter)
+        checked = await training_job.check(runtime, work, settings, note)
+
+        def measured(record: training_pb2.Job) -> None:
+            record.checks.CopyFrom(checked.checks)
+            record.seconds = time.monotonic() - started
+            record.peak_memory_bytes = max(record.peak_memory_bytes, adapter.peak_rss_bytes)
+
+        await self._change(job_id, measured)
+        checks.verdict(checked)
+        await self._offer(job_id, work, adapter, checked)
+
+    async def _offer(self, job_id: str, work: Work, adapter: Adapter, checked: checks.Checked) -> None:
+        def change(transaction: WriteTransaction) -> None:
+            job = _require(transaction, job_id)
+            job.model = work.model
+            _step(job, Happening.CHECKED, "waiting for a shadow test")
+            registry.register(transaction, training_job.registered(work, adapter, checked, job))
+            published.publish(
+                transaction,
+                published_event_pb2.PublishedEvent(
+                    name="fine_tuning.completed",
+                    category=job.category,
+                    model=work.model,
+                    job_id=job_id,
+                    reason=checked.parity.reasoning,
+                ),
+            )
+            transaction.put(JOBS, job_id, job)
+
+        await self._write(change)
+        await asyncio.to_thread(training_job.discard, work)
+        await self._tell()
+
+    async def _fail(self, job_id: str, work: Work | None, words: str, started: float) -> None:
+        if work is not None:
+            await self._withdraw(work)
+
+        def spent(record: training_pb2.Job) -> None:
+            record.seconds = time.monotonic() - started
+
+        await self._change(job_id, spent)
+        await self._end(job_id, Happening.FAIL, words)
+
+    async def _withdraw(self, work: Work) -> None:
+        await asyncio.to_thread(training_job.discard, work)
+        known = await self._read(lambda transaction: transaction.get(MODELS, work.model))
+        if known is None:
+            try:
+                await self._parts.runtime().delete(work.model)
+            except (ModelRuntimeError, errors.BecasError):
+                # It was not made, or the runtime is down: then it is not listed either.
+                _log.info("nothing_to_withdraw", model=work.model)
+
+    async def _end(self, job_id: str, happening: Happening, words: str, *, cancelled: bool = False) -> None:
+        def change(transaction: WriteTransaction) -> None:
+            job = _require(transaction, job_id)
+            if job.HasField("ended"):
+                return
+            _step(job, happening, "ended")
+            job.error, job.cancelled = words, cancelled
+            job.ended.GetCurrentTime()
+            transaction.put(JOBS, job_id, job)
+            published.publish(
+                transaction,
+                published_event_pb2.PublishedEvent(
+                    name="fine_tuning.failed", category=job.category, model=job.model, job_id=job_id, reason=words
+                ),
+            )
+
+        await self._write(change)
+        await self._tell()
+
+    async def _work(self, job: training_pb2.Job) -> Work:
+        version = await self._read(lambda transaction: registry.next_version(transaction, job.category))
+        folder = self._parts.folder / job.job_id
+        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        return Work(folder, self._parts.categories[job.category], job.base_model, version, job.request)
+
+    async def _move(self, job_id: str, happening: Happening, step_name: str = "") -> None:
+        def change(record: training_pb2.Job) -> None:
+            _step(record, happening, step_name)
+            if _STATES[record.stage] in states.ENDED:
+                record.ended.GetCurrentTime()
+
+        await self._change(job_id, change)
+
+    async def _change(self, job_id: str, change: Callable[[training_pb2.Job], None]) -> None:
+        def write(transaction: WriteTransaction) -> None:
+            job = _require(transaction, job_id)
+            change(job)
+            _touch(job)
+            transaction.put(JOBS, job_id, job)
+
+        await self._write(write)
+        await self._tell()
+
+    def _noter(self, job_id: str) -> training_job.Note:
+        # Progress comes faster than it can be read; the last of a burst is what counts.
+        waiting: list[Callable[[training_pb2.Job], None]] = []
+        last = 0.0
+
+        def note(change: Callable[[training_pb2.Job], None]) -> None:
+            nonlocal last
+            waiting.append(change)
+            if time.monotonic() - last < _SECONDS_BETWEEN_NOTES:
+                return
+            last = time.monotonic()
+            changes, waiting[:] = list(waiting), []
+
+            def all_of_them(record: training_pb2.Job) -> None:
+                for one in changes:
+                    one(record)
+
+            task = asyncio.ensure_future(self._change(job_id, all_of_them))
+            self._tasks[f"{job_id} note"] = task
+            task.add_done_callback(lambda _: self._tasks.pop(f"{job_id} note", None))
+
+        return note
+
+    async def _tell(self) -> None:
+        async with self._changed:
+            self._changed.notify_all()
+
+    async def _read(self, view: Callable[[ReadTransaction], Result]) -> Result:
+        return await asyncio.to_thread(self._parts.ledger.read, view)
+
+    async def _write(self, change: Callable[[WriteTransaction], Result]) -> Result:
+        return await asyncio.to_thread(self._parts.ledger.write, change)
+
+
+def in_flight_of(transaction: ReadTransaction, category: int) -> training_pb2.Job | None:
+    """The job of a category that has not ended; None where there is none."""
+    return next(
+        (job for _, job in transaction.scan(JOBS) if job.category == category and not job.HasField("ended")), None
+    )
+
+
+def _by_request(transaction: ReadTransaction, request_id: str) -> training_pb2.Job | None:
+    if not request_id:
+        return None
+    return next((job for _, job in transaction.scan(JOBS) if job.request.request_id == request_id), None)
+
+
+def _require(transaction: ReadTransaction, job_id: str) -> training_pb2.Job:
+    job = transaction.get(JOBS, job_id)
+    if job is None:
+        raise errors.NotFoundError("this job does not exist")
+    return job
+
+
+def _step(job: training_pb2.Job, happening: Happening, step_name: str) -> None:
+    job.stage = STAGES[states.step(Pipeline(_STATES[job.stage]), happening).stage]
+    job.step_name, job.step, job.steps, job.seconds_left = step_name, 0, 0, 0.0
+    _touch(job)
+
+
+def _touch(job: training_pb2.Job) -> None:
+    job.updated.GetCurrentTime()
+    job.revision += 1

@@ -1,0 +1,259 @@
+"""One job: dataset, training, serving, checks; each step can be taken again after a crash."""
+
+import asyncio
+import hashlib
+import json
+import shutil
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+from becas.ft.v1 import dataset_pb2, example_pb2, model_pb2, training_pb2
+from becas_ft.dataset_folder import write_dataset
+from becas_ft.orchestrator import checks, rows
+from becas_ft.rollout import names
+from becas_ft.runtime.protocol import ModelDefinition, Runtime
+from becas_ft.training.evaluate import read_judged
+from becas_ft.training.job import HELDOUT, Adapter, TrainingJob
+from becas_ft.training.modelfile import DEFAULT_PARAMETERS, Modelfile, render
+from becas_ft.training.progress import Progress
+from becas_ft.training.recipe import Recipe, recipe_for
+from becas_ft.training.trainer import Trainer
+
+BALANCED = "dataset"
+EVERYTHING = "everything"
+ROWS = "rows.jsonl"
+DATA = "data.jsonl"
+_SMALLEST_GROUP = 20
+_LEARNT_OUTCOMES = (example_pb2.OUTCOME_SUCCESS, example_pb2.OUTCOME_CORRECTED)
+
+Note = Callable[[Callable[[training_pb2.Job], None]], None]
+"""Changes the job's record and writes it to the ledger."""
+
+
+class Core(Protocol):
+    """What is needed of the core."""
+
+    def export(self, request: bytes) -> Iterator[bytes]:
+        """ExportRequest in; ExportResponse bytes out."""
+
+
+@dataclass(frozen=True)
+class Settings:
+    """How jobs are run.
+
+    Arguments:
+        max_examples: examples in a dataset; 0: no limit.
+        max_user_share: of the dataset from one user.
+        max_guild_share: of the dataset from one guild, or 1.5 over the number of guilds where that is more.
+        held_out: rows that the parity gate compares.
+        min_parity: share of equal labels.
+    """
+
+    max_examples: int = 0
+    max_user_share: float = 0.01
+    max_guild_share: float = 0.05
+    held_out: int = 300
+    min_parity: float = 0.98
+
+
+@dataclass(frozen=True)
+class Category:
+    """A category as a job needs it.
+
+    Arguments:
+        number: of the proto.
+        name: `scam_detection`.
+        label_key: first key of its output.
+        system: its instruction.
+        schema: JSON schema of its output, as text.
+    """
+
+    number: "example_pb2.Category.ValueType"
+    name: str
+    label_key: str
+    system: str
+    schema: str
+
+
+@dataclass(frozen=True)
+class Work:
+    """What one job works with.
+
+    Arguments:
+        folder: the job's own.
+        category: what it learns.
+        base: the base model's name in the runtime.
+        version: of the model that it makes.
+        request: as it was asked for.
+    """
+
+    folder: Path
+    category: Category
+    base: str
+    version: int
+    request: training_pb2.TrainRequest
+
+    @property
+    def model(self) -> str:
+        """The name of the model that it makes."""
+        return str(names.ModelName(names.family(self.base), self.category.name, self.version))
+
+
+def export(core: Core, work: Work, settings: Settings) -> dataset_pb2.Manifest:
+    """Write the balanced dataset and the unbalanced one beside it, unless the rows were made of them."""
+    balanced = _request(work, settings, balance=True)
+    if not (work.folder / ROWS).exists():
+        everything = _request(work, settings, balance=False)
+        write_dataset(work.folder / BALANCED, _pieces(core, balanced), "jsonl", force=True)
+        write_dataset(work.folder / EVERYTHING, _pieces(core, everything), "jsonl", force=True)
+    return _manifest(work.folder / BALANCED)
+
+
+def prepare(work: Work, settings: Settings) -> tuple[int, int]:
+    """Write the trainer's rows, unless they are there; (learnt, held out)."""
+    if (work.folder / ROWS).exists():
+        return rows.counts(work.folder / ROWS)
+    return rows.prepare(
+        work.folder / BALANCED / DATA,
+        work.folder / EVERYTHING / DATA,
+        work.folder / ROWS,
+        held_out=settings.held_out,
+    )
+
+
+async def train(trainer: Trainer, runtime: Runtime, work: Work, settings: Settings, note: Note) -> Adapter:
+    """Train, or go on from the last checkpoint."""
+    details = await runtime.show(work.base)
+    if details.base_path is None:
+        raise checks.CheckFailedError(
+            "the base model's file is not on this machine: run the trainer where the runtime is"
+        )
+    job = TrainingJob(
+        dataset=work.folder / ROWS,
+        base=details.base_path,
+        label_key=work.category.label_key,
+        recipe=recipe(work),
+        seed=work.request.seed,
+        heldout_rows=settings.held_out,
+        controls=False,
+    )
+
+    def show(progress: Progress) -> None:
+        def change(record: training_pb2.Job) -> None:
+            record.step_name = progress.stage
+            record.step, record.steps = progress.step, progress.steps
+            record.loss = progress.loss if progress.loss is not None else record.loss
+            record.tokens_per_second = progress.tokens_per_second or record.tokens_per_second
+            record.seconds_left = progress.seconds_left or 0.0
+            record.peak_memory_bytes = max(record.peak_memory_bytes, progress.peak_rss_bytes)
+
+        note(change)
+
+    return await trainer.train(job, work.folder, show)
+
+
+def recipe(work: Work) -> Recipe:
+    """The base's recipe with what the request overrides."""
+    found = recipe_for(names.family(work.base))
+    if work.request.epochs:
+        found = found.but({"epochs": max(1, round(work.request.epochs))})
+    return found
+
+
+def modelfile(work: Work, adapter: Path) -> str:
+    """The Modelfile of the model that the job makes."""
+    return render(Modelfile(base=work.base, adapter=str(adapter), system=work.category.system))
+
+
+async def serve(runtime: Runtime, work: Work, adapter: Adapter) -> None:
+    """Make the model, whole or not at all."""
+    await runtime.create(
+        ModelDefinition(
+            name=work.model,
+            base=work.base,
+            adapter=adapter.path,
+            system=work.category.system,
+            parameters=dict(DEFAULT_PARAMETERS),
+            modelfile=modelfile(work, adapter.path),
+        )
+    )
+
+
+async def check(runtime: Runtime, work: Work, settings: Settings, note: Note) -> checks.Checked:
+    """Measure parity, and accuracy beside the controls; see `checks.verdict` for what they must show."""
+    path = work.folder / ROWS
+    question = await asyncio.to_thread(
+        checks.question_of, work.category.label_key, json.loads(work.category.schema), path
+    )
+
+    def show(what: str, done: int, total: int) -> None:
+        def change(record: training_pb2.Job) -> None:
+            record.step_name, record.step, record.steps = f"asking the {what}", done, total
+
+        note(change)
+
+    return await checks.check(
+        runtime,
+        candidate=work.model,
+        base=work.base,
+        rows_path=path,
+        judged=read_judged(work.folder / HELDOUT),
+        question=question,
+        held_out=settings.held_out,
+        report=show,
+    )
+
+
+def registered(work: Work, adapter: Adapter, checked: checks.Checked, job: training_pb2.Job) -> model_pb2.Model:
+    """The candidate as the registry keeps it."""
+    text = modelfile(work, adapter.path)
+    return model_pb2.Model(
+        name=work.model,
+        category=work.category.number,
+        version=work.version,
+        base_model=work.base,
+        state=model_pb2.MODEL_STATE_CANDIDATE,
+        job_id=job.job_id,
+        dataset_id=job.dataset_id,
+        adapter_digest=adapter.sha256,
+        modelfile_digest=hashlib.sha256(text.encode()).hexdigest(),
+        checks=checked.checks,
+        recipe=json.dumps(recipe(work).to_json()),
+    )
+
+
+def discard(work: Work) -> None:
+    """Remove the job's texts; what was learnt from stays named by the manifest and the example ids."""
+    shutil.rmtree(work.folder / EVERYTHING, ignore_errors=True)
+    for path in (work.folder / BALANCED / DATA, work.folder / ROWS):
+        path.unlink(missing_ok=True)
+
+
+def _request(work: Work, settings: Settings, *, balance: bool) -> dataset_pb2.ExportRequest:
+    request = dataset_pb2.ExportRequest(
+        name=work.folder.name,
+        category=work.category.number,
+        balance=balance,
+        balance_by=dataset_pb2.BALANCE_BY_LABEL,
+        min_group=_SMALLEST_GROUP if balance else 1,
+        seed=work.request.seed,
+        outcomes=_LEARNT_OUTCOMES,
+        max_examples=(work.request.max_examples or settings.max_examples) if balance else 0,
+        max_user_share=settings.max_user_share if balance else 0.0,
+    )
+    if work.request.HasField("until"):
+        request.until.CopyFrom(work.request.until)
+    return request
+
+
+def _pieces(core: Core, request: dataset_pb2.ExportRequest) -> Iterator[dataset_pb2.ExportResponse]:
+    return (dataset_pb2.ExportResponse.FromString(piece) for piece in core.export(request.SerializeToString()))
+
+
+def _manifest(folder: Path) -> dataset_pb2.Manifest:
+    fields = json.loads((folder / "manifest.json").read_bytes())
+    return dataset_pb2.Manifest(
+        dataset_id=fields["dataset_id"], examples=fields["examples"], guilds=fields["guilds"], users=fields["users"]
+    )

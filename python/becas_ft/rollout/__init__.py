@@ -1,0 +1,1 @@
+"""Which model answers: registry, gate, promotion, rollback, watch."""

@@ -1,0 +1,188 @@
+"""One llama.cpp child process seen from its parent: started, asked, drained, ended."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import sys
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from becas_ft.runtime.errors import WorkerCrashed
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from becas_ft.runtime.worker import Setup
+
+# A line holds a whole answer with its tokens.
+_LONGEST_LINE = 1 << 26
+_END_SECONDS = 5.0
+
+
+class LoadFault(Exception):  # noqa: N818 - never leaves this package
+    """The engine cannot load the base or one of the adapters; it does not tell which."""
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """What a worker is asked.
+
+    Attributes:
+        adapter: Place of the adapter in the worker's set-up; None asks the base.
+        schema: JSON schema of the answer; None leaves it free.
+        body: An OpenAI chat completion request.
+    """
+
+    adapter: int | None
+    schema: Mapping[str, Any] | None
+    body: Mapping[str, Any]
+
+
+class WorkerProcess:
+    """A running worker. `start` makes one."""
+
+    def __init__(self, process: asyncio.subprocess.Process, version: str, on_death: Callable[[], None]) -> None:
+        self.version = version
+        self._process = process
+        self._on_death = on_death
+        self._waiting: dict[int, asyncio.Future[dict[str, Any]]] = {}
+        self._number = 0
+        self._ending = False
+        self._idle = asyncio.Event()
+        self._idle.set()
+        self._reader = asyncio.create_task(self._read())
+
+    @classmethod
+    async def start(cls, setup: Setup, on_death: Callable[[], None]) -> WorkerProcess:
+        """Start a worker and wait until it can answer.
+
+        Args:
+            setup: What it serves.
+            on_death: Called once if it dies without having been ended.
+
+        Raises:
+            LoadFault: The base or one of the adapters does not load, or the process died over it.
+        """
+        process = await asyncio.create_subprocess_exec(
+            sys.executable,
+            "-m",
+            "becas_ft.runtime.worker",
+            stdin=asyncio.subprocess.PIPE,
+            stdout=asyncio.subprocess.PIPE,
+            # llama.cpp may print parts of prompts there.
+            stderr=asyncio.subprocess.DEVNULL,
+            limit=_LONGEST_LINE,
+            # Ctrl-C in a terminal goes to the whole group; the server stops its workers itself, last.
+            start_new_session=True,
+        )
+        try:
+            _pipe_in(process).write(setup.encode())
+            first = await _pipe_out(process).readline()
+            said = json.loads(first) if first.endswith(b"\n") else {"event": "died"}
+            if said["event"] == "ready":
+                return cls(process, said["version"], on_death)
+        except BaseException:
+            await _end(process)
+            raise
+        await _end(process)
+        raise LoadFault
+
+    @property
+    def process_id(self) -> int:
+        """The operating system's number of the process."""
+        return self._process.pid
+
+    @property
+    def alive(self) -> bool:
+        """Whether it can be asked."""
+        return not self._ending and not self._reader.done()
+
+    async def ask(self, question: Question) -> dict[str, Any]:
+        """Ask one question; cancelling the call stops the work on it.
+
+        Raises:
+            WorkerCrashed: The worker died before it answered.
+        """
+        self._number += 1
+        number = self._number
+        answer: asyncio.Future[dict[str, Any]] = asyncio.get_running_loop().create_future()
+        self._waiting[number] = answer
+        self._idle.clear()
+        asked = {"adapter": question.adapter, "schema": question.schema, "body": question.body}
+        try:
+            await self._send({"id": number, "question": asked})
+            return await answer
+        except asyncio.CancelledError:
+            if self.alive:
+                _pipe_in(self._process).write(json.dumps({"id": number, "cancel": True}).encode() + b"\n")
+            raise
+        finally:
+            self._waiting.pop(number, None)
+            if not self._waiting:
+                self._idle.set()
+
+    async def retire(self) -> None:
+        """End it after what it is answering."""
+        await self._idle.wait()
+        await self.end()
+
+    async def end(self) -> None:
+        """End it now; questions in flight fail."""
+        self._ending = True
+        await _end(self._process)
+        await self._reader
+
+    async def _send(self, message: Mapping[str, Any]) -> None:
+        if not self.alive:
+            raise WorkerCrashed("the model's process died")
+        try:
+            _pipe_in(self._process).write(json.dumps(message).encode() + b"\n")
+            await _pipe_in(self._process).drain()
+        except (ConnectionError, RuntimeError) as error:
+            raise WorkerCrashed("the model's process died") from error
+
+    async def _read(self) -> None:
+        try:
+            while line := await _pipe_out(self._process).readline():
+                message = json.loads(line)
+                waiting = self._waiting.get(message["id"])
+                if waiting is not None and not waiting.done():
+                    waiting.set_result(message)
+        except (ValueError, ConnectionError):
+            # Half a line, as a killed process leaves it.
+            pass
+        finally:
+            self._fail_waiting()
+            if not self._ending:
+                self._on_death()
+
+    def _fail_waiting(self) -> None:
+        reason = "the model's process was stopped" if self._ending else "the model's process died"
+        for waiting in self._waiting.values():
+            if not waiting.done():
+                waiting.set_exception(WorkerCrashed(reason))
+
+
+def _pipe_in(process: asyncio.subprocess.Process) -> asyncio.StreamWriter:
+    if process.stdin is None:
+        raise RuntimeError("the process was started without a pipe")
+    return process.stdin
+
+
+def _pipe_out(process: asyncio.subprocess.Process) -> asyncio.StreamReader:
+    if process.stdout is None:
+        raise RuntimeError("the process was started without a pipe")
+    return process.stdout
+
+
+async def _end(process: asyncio.subprocess.Process) -> None:
+    # The end of its input ends it; killing is for one that hangs.
+    _pipe_in(process).close()
+    try:
+        await asyncio.wait_for(process.wait(), _END_SECONDS)
+    except TimeoutError:
+        with contextlib.suppress(ProcessLookupError):
+            process.kill()
+        await process.wait()

@@ -1,0 +1,1 @@
+"""The gRPC server: services, what surrounds their calls, and the one place that wires them."""

@@ -1,0 +1,225 @@
+"""Builds and runs the server: the only wiring."""
+
+import asyncio
+import signal
+from collections.abc import AsyncIterator, Awaitable, Callable
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+from functools import partial
+from typing import Final
+
+import grpc
+import structlog
+from grpc_health.v1 import health_pb2, health_pb2_grpc
+from grpc_health.v1.health import aio as health_aio
+
+from becas.ft.v1 import (
+    dataset_service_pb2,
+    event_service_pb2,
+    ingest_service_pb2,
+    model_service_pb2,
+    shadow_service_pb2,
+    training_service_pb2,
+)
+from becas_ft._core import Core, __version__
+from becas_ft.config import Config
+from becas_ft.errors import ListenError
+from becas_ft.ledger import Ledger
+from becas_ft.observability import Metrics
+from becas_ft.rollout.promotion import Promoter
+from becas_ft.server import pipeline, rollout
+from becas_ft.server.application import Application
+from becas_ft.server.dataset import DatasetService
+from becas_ft.server.event import EventService
+from becas_ft.server.ingest import IngestService
+from becas_ft.server.interceptors import CallInterceptor
+from becas_ft.server.model import ModelService
+from becas_ft.server.reflection import add_reflection
+from becas_ft.server.retention import expire
+from becas_ft.server.rollout import recover, watch_promoted
+from becas_ft.server.runtime import ServerRuntime
+from becas_ft.server.service import Service
+from becas_ft.server.shadow import ShadowService
+from becas_ft.server.training import TrainingService
+from becas_ft.server.truths import take_truths
+
+# How long load balancers have to see NOT_SERVING before calls are refused.
+_NOTICE_SECONDS: Final = 0.25
+_FLUSH_SECONDS: Final = 1.0
+
+_log = structlog.get_logger("becas_ft.server")
+
+
+def services(application: Application) -> list[Service]:
+    """Every service that is served; reflection and health name exactly these."""
+    ingest = ingest_service_pb2.DESCRIPTOR.services_by_name
+    dataset = dataset_service_pb2.DESCRIPTOR.services_by_name
+    shadow = shadow_service_pb2.DESCRIPTOR.services_by_name
+    model = model_service_pb2.DESCRIPTOR.services_by_name
+    event = event_service_pb2.DESCRIPTOR.services_by_name
+    return [
+        Service(ingest["IngestService"], IngestService(application), raw=True),
+        Service(dataset["DatasetService"], DatasetService(application), raw=True),
+        Service(
+            training_service_pb2.DESCRIPTOR.services_by_name["TrainingService"],
+            TrainingService(application, application.jobs),
+        ),
+        Service(shadow["ShadowService"], ShadowService(application)),
+        Service(model["ModelService"], ModelService(application)),
+        Service(event["EventService"], EventService(application)),
+    ]
+
+
+# What runs beside the calls, until the server stops.
+BACKGROUND: Final[tuple[Callable[[Application], Awaitable[None]], ...]] = (
+    expire,
+    recover,
+    pipeline.resume,
+    take_truths,
+    watch_promoted,
+)
+
+
+async def serve(config: Config, ready: Callable[[str], None]) -> None:
+    """Serve until SIGTERM or SIGINT, then finish what is in flight and close the store.
+
+    Arguments:
+        config: everything.
+        ready: told the actual address once calls are answered.
+
+    Raises:
+        ListenError: the address is taken or not this machine's.
+        CoreError: the store cannot be opened.
+    """
+    stop = asyncio.Event()
+    impatient = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, lambda: impatient.set() if stop.is_set() else stop.set())
+    async with open_application(config) as application:
+        listening = await start(application)
+        background = [asyncio.create_task(_watched(run, application)) for run in BACKGROUND]
+        _log.info("serving", address=listening.address, version=__version__)
+        ready(listening.address)
+        await stop.wait()
+        for task in background:
+            task.cancel()
+        await _drain(application, listening, impatient)
+    _log.info("stopped")
+
+
+@dataclass(frozen=True)
+class Listening:
+    """A started server.
+
+    Attributes:
+        address: with the port that was taken.
+        calls: what surrounds each of its calls.
+    """
+
+    server: grpc.aio.Server
+    address: str
+    calls: CallInterceptor
+
+
+@asynccontextmanager
+async def open_application(config: Config) -> AsyncIterator[Application]:
+    """The shared parts, opened; closed at the end, the store last."""
+    data_dir = config.store.data_dir
+    core = await asyncio.to_thread(Core, str(data_dir), config.core_json(), config.store.key_path)
+    writers = ThreadPoolExecutor(config.server.ingest_threads, "ingest")
+    readers = ThreadPoolExecutor(config.server.reader_threads, "read")
+    metrics = Metrics()
+    metrics.add_core(core.metrics)
+    async with AsyncExitStack() as parts:
+        parts.push_async_callback(asyncio.to_thread, core.close)
+        for pool in (writers, readers):
+            parts.push_async_callback(asyncio.to_thread, pool.shutdown, wait=True, cancel_futures=True)
+        ledger = await asyncio.to_thread(Ledger, data_dir / "ledger")
+        parts.push_async_callback(asyncio.to_thread, ledger.close)
+        runtime = ServerRuntime(config, ledger)
+        parts.push_async_callback(runtime.close)
+        jobs = pipeline.jobs(config, core, runtime, ledger)
+        parts.push_async_callback(jobs.close)
+        tester = rollout.tester(config, core, runtime, ledger)
+        tester.start()
+        parts.push_async_callback(tester.close)
+        yield Application(
+            config=config,
+            core=core,
+            metrics=metrics,
+            health=health_aio.HealthServicer(),
+            draining=asyncio.Event(),
+            writers=writers,
+            readers=readers,
+            ledger=ledger,
+            runtime=runtime,
+            jobs=jobs,
+            tester=tester,
+            promoter=Promoter(ledger, runtime, partial(rollout.judge, ledger, policy=rollout.policy(config))),
+        )
+
+
+async def start(application: Application) -> Listening:
+    """Serve every service, health and reflection."""
+    settings = application.config.server
+    interceptor = CallInterceptor(application.metrics, settings.default_deadline_seconds, application.draining)
+    server = grpc.aio.server(
+        interceptors=(interceptor,),
+        maximum_concurrent_rpcs=settings.max_concurrent_rpcs,
+        options=(
+            ("grpc.max_receive_message_length", int(settings.max_message_bytes)),
+            ("grpc.max_send_message_length", int(settings.max_message_bytes)),
+            ("grpc.max_concurrent_streams", settings.max_concurrent_rpcs),
+            # Two servers on one port would each get a share of the calls.
+            ("grpc.so_reuseport", 0),
+            # Bots keep idle channels alive; gRPC's own limit of five minutes would cut them off.
+            ("grpc.http2.min_ping_interval_without_data_ms", 10_000),
+            ("grpc.keepalive_permit_without_calls", 1),
+        ),
+    )
+    served = services(application)
+    server.add_generic_rpc_handlers(tuple(service.handler() for service in served))
+    health_pb2_grpc.add_HealthServicer_to_server(application.health, server)
+    names = [service.descriptor.full_name for service in served]
+    add_reflection((*names, health_pb2.DESCRIPTOR.services_by_name["Health"].full_name), server)
+    address = _listen(server, settings.listen)
+    await server.start()
+    for name in names:
+        await application.health.set(name, health_pb2.HealthCheckResponse.SERVING)
+    return Listening(server, address, interceptor)
+
+
+def _listen(server: grpc.aio.Server, address: str) -> str:
+    """Bind; the address with the port that was taken."""
+    try:
+        port = server.add_insecure_port(address)
+    except RuntimeError as error:
+        raise ListenError(
+            f"cannot listen on {address}: it is taken, or not this machine's; choose another with --listen"
+        ) from error
+    return address if address.startswith("unix:") else f"{address.rpartition(':')[0]}:{port}"
+
+
+async def _drain(application: Application, listening: Listening, impatient: asyncio.Event) -> None:
+    """NOT_SERVING first; then no new calls; then wait for what is in flight, or for a second signal."""
+    _log.info("draining")
+    await application.health.enter_graceful_shutdown()
+    await asyncio.sleep(_NOTICE_SECONDS)
+    application.draining.set()
+    idle, hurry = asyncio.create_task(listening.calls.idle()), asyncio.create_task(impatient.wait())
+    seconds = application.config.server.drain_seconds
+    await asyncio.wait({idle, hurry}, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
+    # What was answered a moment ago still has to leave the socket.
+    await listening.server.stop(_FLUSH_SECONDS if idle.done() else None)
+    idle.cancel()
+    hurry.cancel()
+
+
+async def _watched(run: Callable[[Application], Awaitable[None]], application: Application) -> None:
+    """Run something in the background; its end by an error is seen in the log."""
+    try:
+        await run(application)
+    except Exception as error:  # noqa: BLE001 - it must not take the server with it
+        _log.error("background_failed", task=run.__name__, error=type(error).__name__)

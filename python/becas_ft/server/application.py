@@ -1,0 +1,73 @@
+"""What every service shares: configuration, the open store, threads, metrics, health."""
+
+import asyncio
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from functools import partial
+from typing import ParamSpec, TypeVar
+
+from grpc_health.v1.health import aio as health_aio
+from grpc_health.v1.health_pb2 import HealthCheckResponse
+
+from becas_ft._core import Core
+from becas_ft.config import Config
+from becas_ft.ledger import Ledger
+from becas_ft.observability import Metrics
+from becas_ft.orchestrator.jobs import Jobs
+from becas_ft.rollout.promotion import Promoter
+from becas_ft.server.runtime import ServerRuntime
+from becas_ft.shadow.tester import ShadowTester
+
+Arguments = ParamSpec("Arguments")
+Result = TypeVar("Result")
+
+
+@dataclass(frozen=True)
+class Application:
+    """The parts that services are made of; built once, by `app`.
+
+    Attributes:
+        config: frozen.
+        core: the open store.
+        metrics: what Prometheus reads.
+        health: the health service, by service name and as a whole.
+        draining: set when the server is about to stop; long streams end then.
+        writers: threads that wait for commits; as many callers share one.
+        readers: threads for exports and lists, so that they never keep ingest waiting.
+        ledger: jobs, models, trials, the audit log, published events.
+        runtime: serves the models; opens when it is first needed.
+        jobs: trains.
+        tester: production requests and their shadows.
+        promoter: moves aliases.
+    """
+
+    config: Config
+    core: Core
+    metrics: Metrics
+    health: health_aio.HealthServicer
+    draining: asyncio.Event
+    writers: ThreadPoolExecutor
+    readers: ThreadPoolExecutor
+    ledger: Ledger
+    runtime: ServerRuntime
+    jobs: Jobs
+    tester: ShadowTester
+    promoter: Promoter
+
+    async def write(
+        self, call: Callable[Arguments, Result], *args: Arguments.args, **kwargs: Arguments.kwargs
+    ) -> Result:
+        """Run a call that waits for a commit."""
+        return await asyncio.get_running_loop().run_in_executor(self.writers, partial(call, *args, **kwargs))
+
+    async def read(
+        self, call: Callable[Arguments, Result], *args: Arguments.args, **kwargs: Arguments.kwargs
+    ) -> Result:
+        """Run a call that reads the store."""
+        return await asyncio.get_running_loop().run_in_executor(self.readers, partial(call, *args, **kwargs))
+
+    async def disk_failed(self) -> None:
+        """Tell load balancers that nothing can be written until the store is opened again."""
+        for service in ("", "becas.ft.v1.IngestService"):
+            await self.health.set(service, HealthCheckResponse.NOT_SERVING)

@@ -1,0 +1,22 @@
+"""Erases examples past their category's maximum age, hour by hour."""
+
+import asyncio
+from typing import Final
+
+import structlog
+
+from becas_ft.server.application import Application
+
+_INTERVAL: Final = 3600.0
+
+_log = structlog.get_logger("becas_ft.server")
+
+
+async def expire(application: Application) -> None:
+    """Runs until it is cancelled; at once for what became too old while the server was down."""
+    if not application.config.store.retention_days:
+        return
+    while True:
+        erased = await application.write(application.core.expire)
+        _log.info("expired", examples=erased)
+        await asyncio.sleep(_INTERVAL)

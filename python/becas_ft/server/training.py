@@ -1,0 +1,107 @@
+"""TrainingService: jobs started, watched, cancelled; what every category has and lacks."""
+
+from collections.abc import AsyncIterator
+from typing import Any
+
+import grpc
+
+from becas.ft.v1 import model_pb2, training_pb2
+from becas_ft.errors import InvalidArgumentError
+from becas_ft.ledger.schema import AUDIT
+from becas_ft.orchestrator.jobs import Jobs
+from becas_ft.server.application import Application
+
+Context = grpc.aio.ServicerContext[Any, Any]
+
+_DEFAULT_PAGE = 50
+_LARGEST_PAGE = 1_000
+_REQUEST_ID_LENGTH = 64
+
+
+class TrainingService:
+    """Each method checks, calls, and replies; errors are mapped outside."""
+
+    def __init__(self, application: Application, jobs: Jobs) -> None:
+        self._application = application
+        self._jobs = jobs
+
+    async def Train(self, request: training_pb2.TrainRequest, context: Context) -> training_pb2.Job:
+        """Begin a job."""
+        del context
+        if len(request.request_id) > _REQUEST_ID_LENGTH:
+            raise InvalidArgumentError("request_id", f"is over {_REQUEST_ID_LENGTH} characters: send a UUID")
+        if request.max_examples < 0:
+            raise InvalidArgumentError("max_examples", "is below 0: send 0 for no limit")
+        if not 0 <= request.epochs <= 100:  # noqa: PLR2004 - more is a mistake
+            raise InvalidArgumentError("epochs", "must be 0 (the recipe's) to 100")
+        return await self._jobs.start(request)
+
+    async def GetJob(self, request: training_pb2.GetJobRequest, context: Context) -> training_pb2.Job:
+        """A job as it stands."""
+        del context
+        return await self._jobs.get(request.job_id)
+
+    async def ListJobs(self, request: training_pb2.ListJobsRequest, context: Context) -> training_pb2.ListJobsResponse:
+        """A page of jobs, newest first."""
+        del context
+        if request.page_size < 0:
+            raise InvalidArgumentError("page_size", "is below 0: send 0 for the default, or 1 to 1000")
+        size = min(request.page_size or _DEFAULT_PAGE, _LARGEST_PAGE)
+        jobs = await self._jobs.all(request.category)
+        start = _position([job.job_id for job in jobs], request.page_token)
+        page = jobs[start : start + size]
+        more = start + size < len(jobs)
+        return training_pb2.ListJobsResponse(jobs=page, next_page_token=page[-1].job_id if more else "")
+
+    async def WatchJob(
+        self, request: training_pb2.WatchJobRequest, context: Context
+    ) -> AsyncIterator[training_pb2.Job]:
+        """The job at every change."""
+        del context
+        async for job in self._jobs.watch(request.job_id):
+            yield job
+            if self._application.draining.is_set():
+                return
+
+    async def CancelJob(self, request: training_pb2.CancelJobRequest, context: Context) -> training_pb2.Job:
+        """End a job."""
+        del context
+        return await self._jobs.cancel(request.job_id)
+
+    async def GetPipelineStats(
+        self, request: training_pb2.GetPipelineStatsRequest, context: Context
+    ) -> training_pb2.GetPipelineStatsResponse:
+        """Where every category is."""
+        del request, context
+        jobs = await self._jobs.all()
+        newest = {int(job.category): job for job in reversed(jobs)}
+        answer = training_pb2.GetPipelineStatsResponse(
+            jobs=len(jobs), failed=sum(job.stage == training_pb2.STAGE_FAILED for job in jobs)
+        )
+        for number in sorted(self._jobs.categories):
+            lacks = await self._jobs.lacks(number)
+            job = newest.get(number)
+            stage = job.stage if job and not job.HasField("ended") else training_pb2.STAGE_COLLECTING
+            if not lacks and stage == training_pb2.STAGE_COLLECTING:
+                stage = training_pb2.STAGE_READY_FOR_TRAINING
+            answer.categories.add(
+                category=self._jobs.categories[number].number,
+                stage=stage,
+                ready=not lacks,
+                lacks=lacks,
+                job_id=job.job_id if job else "",
+            )
+        entries: list[model_pb2.AuditEntry] = await self._application.read(
+            self._application.ledger.read, lambda transaction: [entry for _, entry in transaction.scan(AUDIT)]
+        )
+        answer.promoted = sum(entry.action == "promote" for entry in entries)
+        answer.rolled_back = sum(entry.action == "rollback" for entry in entries)
+        return answer
+
+
+def _position(ids: list[str], token: str) -> int:
+    if not token:
+        return 0
+    if token not in ids:
+        raise InvalidArgumentError("page_token", "is not of a page that was sent: start again without a token")
+    return ids.index(token) + 1

@@ -1,0 +1,1 @@
+"""Shadow tests: base and candidate meet on real requests."""

@@ -1,0 +1,403 @@
+"""The path of a request: A answers at once; for sampled requests B runs beside it and can harm nothing."""
+
+import asyncio
+import hashlib
+import json
+import time
+from collections import OrderedDict
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from functools import partial
+from typing import Any, Protocol
+
+from becas.ft.ledger.v1 import records_pb2
+from becas.ft.v1 import example_pb2, shadow_pb2
+from becas_ft.ledger import Ledger, ReadTransaction, WriteTransaction
+from becas_ft.ledger.schema import PAIRS, REQUESTS, TRIAL_COUNTS
+from becas_ft.rollout import registry
+from becas_ft.runtime.confidence import read_answer
+from becas_ft.runtime.errors import GenerationTimeout, InvalidOutput
+from becas_ft.runtime.protocol import GenerateRequest, Generation, Priority, Runtime
+from becas_ft.shadow import grade, sampling, trials, truth
+from becas_ft.shadow.erase import erase
+from becas_ft.shadow.recorder import Recorder
+from becas_ft.shadow.traffic import Traffic
+
+_SHORTEST_WAIT = 0.05
+_REMEMBERED = 50_000
+"""Requests kept in memory, so that a quick repetition is recognised before it is on disk."""
+
+
+class Prompter(Protocol):
+    """What is needed of the core."""
+
+    def prompt(self, request: bytes) -> tuple[str, str]:
+        """ShadowTestRequest in; (system, redacted input) out."""
+
+    def pseudonym(self, kind: str, raw: str) -> str:
+        """A keyed pseudonym, 32 hexadecimal digits."""
+
+    def redact(self, text: str) -> str:
+        """Text without personal data."""
+
+    def has_consent(self, guild_id: str) -> bool:
+        """Whether the guild's events may be used."""
+
+
+class RequestConflictError(Exception):
+    """The request_id was used for another input."""
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What a request may cost.
+
+    Arguments:
+        production_timeout: seconds for A.
+        candidate_timeout: seconds for B, without the time in which production was busy.
+        candidate_patience: seconds for B in any case, and how long it waits for a moment to begin.
+        candidate_concurrency: B's requests that run at once.
+        candidate_waiting: B's requests that run or wait; more are dropped and counted.
+        max_tokens: longest answer.
+        close_timeout: seconds that B's answers may still take when the server stops.
+    """
+
+    production_timeout: float = 30.0
+    candidate_timeout: float = 60.0
+    candidate_patience: float = 600.0
+    candidate_concurrency: int = 1
+    candidate_waiting: int = 256
+    max_tokens: int = 160
+    close_timeout: float = 20.0
+
+
+@dataclass(frozen=True)
+class Asked:
+    """A request in the only form that is kept: pseudonyms and redacted text."""
+
+    category: "example_pb2.Category.ValueType"
+    pseudonym: str
+    digest: str
+    system: str
+    prompt: str
+    user: str
+    guild: str
+    time_ms: int
+    stored: bool
+
+
+class ShadowTester:
+    """Answers production requests and makes pairs of the sampled ones.
+
+    Arguments:
+        core: prompts, pseudonyms, consent.
+        runtime: where the models are.
+        ledger: where trials and pairs are.
+        schemas: JSON schema of each category's output by name.
+        base_model: the base model of a category by name, for categories where nothing was promoted.
+        limits: what a request may cost.
+    """
+
+    def __init__(
+        self,
+        core: Prompter,
+        runtime: Runtime,
+        ledger: Ledger,
+        *,
+        schemas: dict[str, dict[str, Any]],
+        base_model: Callable[[str], Awaitable[str]],
+        limits: Limits | None = None,
+    ) -> None:
+        self._core = core
+        self._runtime = runtime
+        self._ledger = ledger
+        self._schemas = schemas
+        self._base_model = base_model
+        self._limits = limits or Limits()
+        self._recorder = Recorder(ledger)
+        self._traffic = Traffic()
+        self._slots = asyncio.Semaphore(self._limits.candidate_concurrency)
+        self._beside: dict[asyncio.Task[None], Asked] = {}
+        self._recent: OrderedDict[str, asyncio.Future[records_pb2.ShadowRequest | None]] = OrderedDict()
+
+    def start(self) -> None:
+        """Begins to record; call from the loop that will use it."""
+        self._recorder.start()
+
+    async def close(self) -> None:
+        """Waits for B's answers for as long as they may take, then writes what waits."""
+        if self._beside:
+            await asyncio.wait(set(self._beside), timeout=self._limits.close_timeout)
+        for task in self._beside:
+            task.cancel()
+        await self._recorder.close()
+
+    async def flush(self) -> None:
+        """Returns once every request answered so far is on disk: a truth may follow it at once."""
+        await self._recorder.flush()
+
+    async def erase(self, *, user: str = "", guild: str = "") -> int:
+        """Erases requests and pairs of a member or a guild, by pseudonym, on disk and in memory; how many requests."""
+        # What is on its way to the disk would come after the erasure.
+        for task, asked in list(self._beside.items()):
+            if (user and asked.user == user) or (guild and asked.guild == guild):
+                task.cancel()
+        await self.flush()
+        erased = await asyncio.to_thread(self._ledger.write, partial(erase, user=user, guild=guild))
+        for pseudonym in erased:
+            self._recent.pop(pseudonym, None)
+        if erased:
+            await asyncio.to_thread(self._ledger.compact)
+        return len(erased)
+
+    async def settle(self) -> None:
+        """Returns once every pair asked for so far is on disk."""
+        while self._beside:
+            await asyncio.wait(set(self._beside))
+        await self._recorder.flush()
+
+    async def answer(self, request: shadow_pb2.ShadowTestRequest) -> shadow_pb2.ShadowTestResponse:
+        """A's answer.
+
+        Raises: RequestConflictError; ModelRuntimeError where production cannot answer; InvalidArgumentError.
+        """
+        asked = await asyncio.to_thread(self._ask, request)
+        while (remembered := self._recent.get(asked.pseudonym)) is not None:
+            if (record := await asyncio.shield(remembered)) is not None:
+                return _repeat(asked, record)
+        mine: asyncio.Future[records_pb2.ShadowRequest | None] = asyncio.get_running_loop().create_future()
+        self._remember(asked.pseudonym, mine)
+        record = None
+        try:
+            kept = await asyncio.to_thread(self._kept, asked)
+            record = kept or await self._serve(asked)
+        finally:
+            if record is None:
+                # Nobody may wait for an answer that will not come: the next one asks afresh.
+                self._recent.pop(asked.pseudonym, None)
+            mine.set_result(record)
+        return _repeat(asked, record)
+
+    def _ask(self, request: shadow_pb2.ShadowTestRequest) -> Asked:
+        system, prompt = self._core.prompt(request.SerializeToString())
+        event = request.payload if request.WhichOneof("request") == "payload" else None
+        user = request.user_id or (event.user_id if event else "")
+        guild = request.guild_id or (event.guild_id if event else "")
+        return Asked(
+            category=request.category,
+            pseudonym=self._core.pseudonym("event", request.request_id),
+            digest=hashlib.sha256(f"{request.category}\0{system}\0{prompt}".encode()).hexdigest(),
+            system=system,
+            prompt=prompt,
+            user=self._core.pseudonym("user", user) if user else "",
+            guild=self._core.pseudonym("guild", guild) if guild else "",
+            time_ms=request.time.ToMilliseconds() if request.HasField("time") else int(time.time() * 1000),
+            stored=not guild or self._core.has_consent(guild),
+        )
+
+    def _remember(self, pseudonym: str, future: "asyncio.Future[records_pb2.ShadowRequest | None]") -> None:
+        self._recent[pseudonym] = future
+        while len(self._recent) > _REMEMBERED:
+            self._recent.popitem(last=False)
+
+    def _kept(self, asked: Asked) -> records_pb2.ShadowRequest | None:
+        return self._ledger.read(lambda transaction: transaction.get(REQUESTS, asked.pseudonym))
+
+    async def _serve(self, asked: Asked) -> records_pb2.ShadowRequest:
+        trial, promoted = await asyncio.to_thread(self._ledger.read, partial(_standing, category=asked.category))
+        production = promoted or await self._base_model(registry.category_name(asked.category))
+        if trial is not None and trial.base_model != production:
+            # The alias moved under the trial: its pairs would compare something else.
+            trial = None
+        sampled = (
+            trial is not None
+            and asked.stored
+            and sampling.is_sampled(self._core.pseudonym, trial.trial_id, asked.pseudonym, trial.sample_rate)
+        )
+        beside: asyncio.Task[None] | None = None
+        answered: asyncio.Future[tuple[records_pb2.Answer, bool]] = asyncio.get_running_loop().create_future()
+        if trial is not None and sampled:
+            beside = self._start_beside(trial, asked, answered)
+        before, alone = self._traffic.requests, not self._traffic.busy
+        try:
+            answer = await self._production(asked, production)
+        except BaseException:
+            if beside is not None:
+                beside.cancel()
+            raise
+        quiet = alone and self._traffic.requests == before + 1
+        answered.set_result((answer, quiet))
+        record = records_pb2.ShadowRequest(
+            category=asked.category,
+            input_digest=asked.digest,
+            answer=answer,
+            trial_id=trial.trial_id if trial and beside else "",
+            running_trial_id=trial.trial_id if trial else "",
+            time_ms=asked.time_ms,
+            user=asked.user,
+            guild=asked.guild,
+        )
+        if asked.stored:
+            dropped = sampled and beside is None
+            self._recorder.record(
+                partial(_store_request, pseudonym=asked.pseudonym, record=record, sampled=sampled, dropped=dropped)
+            )
+        return record
+
+    async def _production(self, asked: Asked, model: str) -> records_pb2.Answer:
+        with self._traffic.request():
+            generation = await self._runtime.generate(
+                self._question(asked, model, self._limits.production_timeout, Priority.PRODUCTION)
+            )
+        return self._read(asked, model, generation)
+
+    def _start_beside(
+        self, trial: shadow_pb2.Trial, asked: Asked, answered: "asyncio.Future[tuple[records_pb2.Answer, bool]]"
+    ) -> asyncio.Task[None] | None:
+        if len(self._beside) >= self._limits.candidate_waiting:
+            return None
+        task = asyncio.create_task(self._pair(trial, asked, answered), name="shadow answer")
+        self._beside[task] = asked
+        task.add_done_callback(self._beside.pop)
+        return task
+
+    async def _pair(
+        self, trial: shadow_pb2.Trial, asked: Asked, answered: "asyncio.Future[tuple[records_pb2.Answer, bool]]"
+    ) -> None:
+        incumbent, quiet = await answered
+        async with self._slots:
+            if not await self._turn():
+                self._recorder.record(partial(_store_drop, trial_id=trial.trial_id))
+                return
+            before = self._traffic.requests
+            candidate = await self._candidate(asked, trial.candidate_model)
+            quiet = quiet and self._traffic.requests == before
+        pair = records_pb2.Pair(
+            input=asked.prompt,
+            a=incumbent,
+            b=candidate,
+            user=asked.user,
+            guild=asked.guild,
+            time_ms=asked.time_ms,
+            quiet=quiet,
+        )
+        agreed = bool(candidate.label) and candidate.label == incumbent.label
+        pair.audit = agreed and sampling.is_audited(self._core.pseudonym, trial.trial_id, asked.pseudonym)
+        change: Callable[[WriteTransaction], None] = partial(
+            _store_pair, key=f"{trial.trial_id}/{asked.pseudonym}", pair=pair
+        )
+        self._recorder.record(change)
+
+    async def _candidate(self, asked: Asked, model: str) -> records_pb2.Answer:
+        started = time.monotonic()
+        question = self._question(asked, model, self._limits.candidate_patience, Priority.CANDIDATE)
+        work = asyncio.create_task(self._runtime.generate(question))
+        try:
+            if await self._finished(work):
+                return self._read(asked, model, work.result())
+            failure = "timeout"
+        except GenerationTimeout:
+            failure = "timeout"
+        except Exception:  # noqa: BLE001 - whatever B does, it is B's answer that is missing
+            failure = "unavailable"
+        finally:
+            work.cancel()
+        latency = (time.monotonic() - started) * 1000
+        return records_pb2.Answer(model=model, latency_ms=latency, failure=failure)
+
+    async def _turn(self) -> bool:
+        """Whether production left a moment for B to begin."""
+        try:
+            async with asyncio.timeout(self._limits.candidate_patience):
+                await self._traffic.quiet()
+        except TimeoutError:
+            return False
+        return True
+
+    async def _finished(self, work: "asyncio.Task[Generation]") -> bool:
+        """Whether B answered in its time, by the clock that stops while production is busy."""
+        end, latest = self._traffic.clock() + self._limits.candidate_timeout, self._limits.candidate_patience
+        started = time.monotonic()
+        while not work.done():
+            left = min(end - self._traffic.clock(), latest - (time.monotonic() - started))
+            if left <= 0:
+                return False
+            await asyncio.wait({work}, timeout=max(left, _SHORTEST_WAIT))
+        return True
+
+    def _question(self, asked: Asked, model: str, timeout: float, priority: Priority) -> GenerateRequest:
+        return GenerateRequest(
+            model=model,
+            prompt=asked.prompt,
+            system=asked.system,
+            schema=self._schemas[registry.category_name(asked.category)],
+            max_tokens=self._limits.max_tokens,
+            timeout=timeout,
+            priority=priority,
+        )
+
+    def _read(self, asked: Asked, model: str, generation: Generation) -> records_pb2.Answer:
+        output = self._core.redact(generation.text)
+        category = registry.category_name(asked.category)
+        answer = records_pb2.Answer(model=model, output=output, latency_ms=generation.latency * 1000)
+        try:
+            read = read_answer(generation)
+        except InvalidOutput:
+            answer.failure = "unparsable"
+            return answer
+        answer.label = self._core.redact(grade.label_of(category, json.dumps(read.value)) or "")
+        answer.confidence = read.confidence or 0.0
+        if not answer.label:
+            answer.failure = "unparsable"
+        return answer
+
+
+def _standing(
+    transaction: ReadTransaction, category: "example_pb2.Category.ValueType"
+) -> tuple[shadow_pb2.Trial | None, str]:
+    """The running trial, and the promoted model; empty where the base answers."""
+    alias = registry.alias_of(transaction, category)
+    return trials.running_trial(transaction, category), alias.model if alias else ""
+
+
+def _repeat(asked: Asked, record: records_pb2.ShadowRequest) -> shadow_pb2.ShadowTestResponse:
+    if record.input_digest != asked.digest:
+        raise RequestConflictError("request_id was used for another input: choose a new one for each request")
+    return shadow_pb2.ShadowTestResponse(
+        output=record.answer.output,
+        model=record.answer.model,
+        confidence=record.answer.confidence,
+        latency=record.answer.latency_ms,
+        sampled=bool(record.trial_id),
+        label=record.answer.label,
+    )
+
+
+def _store_request(
+    transaction: WriteTransaction, *, pseudonym: str, record: records_pb2.ShadowRequest, sampled: bool, dropped: bool
+) -> None:
+    transaction.put(REQUESTS, pseudonym, record)
+    if not record.running_trial_id:
+        return
+    counts = transaction.get(TRIAL_COUNTS, record.running_trial_id) or records_pb2.TrialCounts()
+    counts.requests += 1
+    counts.sampled += sampled
+    counts.overflow += dropped
+    transaction.put(TRIAL_COUNTS, record.running_trial_id, counts)
+
+
+def _store_drop(transaction: WriteTransaction, *, trial_id: str) -> None:
+    counts = transaction.get(TRIAL_COUNTS, trial_id) or records_pb2.TrialCounts()
+    counts.overflow += 1
+    transaction.put(TRIAL_COUNTS, trial_id, counts)
+
+
+def _store_pair(transaction: WriteTransaction, *, key: str, pair: records_pb2.Pair) -> None:
+    known = transaction.get(PAIRS, key)
+    if known is not None and known.HasField("truth"):
+        # The truth came first: it keeps its place in the order of resolution.
+        pair.truth, pair.resolved = known.truth, known.resolved
+    elif pair.b.label and pair.b.label == pair.a.label:
+        # Both say the same: a tie whatever the truth, so it is resolved now.
+        pair.resolved = truth.next_place(transaction)
+    transaction.put(PAIRS, key, pair)

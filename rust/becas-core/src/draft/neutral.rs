@@ -1,0 +1,165 @@
+//! Text that cannot pass for the markup of a chat template, and that shows all it says.
+
+use std::borrow::Cow;
+
+/// What opens and closes turns in the templates of the served models' families, without the first character.
+const TAGS: [&str; 20] = [
+    "s>",
+    "/s>",
+    "bos>",
+    "eos>",
+    "pad>",
+    "unk>",
+    "<sys>>",
+    "</sys>>",
+    "start_of_turn>",
+    "end_of_turn>",
+    "think>",
+    "/think>",
+    "tool_call>",
+    "/tool_call>",
+    "tool_response>",
+    "/tool_response>",
+    "tools>",
+    "/tools>",
+    "|",
+    "\u{ff5c}",
+];
+const BRACKETS: [&str; 8] = [
+    "inst]",
+    "/inst]",
+    "system_prompt]",
+    "/system_prompt]",
+    "available_tools]",
+    "/available_tools]",
+    "tool_calls]",
+    "tool_results]",
+];
+
+/// Drops invisible characters: controls but line feed and tab, zero-width, bidirectional, variation selectors,
+/// tags. Done before redaction, so that nothing hides personal data from it; line separators become line feeds.
+pub(crate) fn visible(text: &str) -> Cow<'_, str> {
+    if text.bytes().all(is_plain) || !text.contains(|character| replacement(character).is_some()) {
+        return Cow::Borrowed(text);
+    }
+    let mut shown = String::with_capacity(text.len());
+    for character in text.chars() {
+        match replacement(character) {
+            None => shown.push(character),
+            Some(replaced) => shown.push_str(replaced),
+        }
+    }
+    Cow::Owned(shown)
+}
+
+const fn is_plain(byte: u8) -> bool {
+    matches!(byte, b'\n' | b'\t' | 0x20..=0x7e)
+}
+
+const fn replacement(character: char) -> Option<&'static str> {
+    match character {
+        '\n' | '\t' => None,
+        '\u{85}' | '\u{2028}' | '\u{2029}' => Some("\n"),
+        '\0'..='\u{1f}'
+        | '\u{7f}'..='\u{9f}'
+        | '\u{ad}'
+        | '\u{34f}'
+        | '\u{61c}'
+        | '\u{115f}'..='\u{1160}'
+        | '\u{17b4}'..='\u{17b5}'
+        | '\u{180b}'..='\u{180f}'
+        | '\u{200b}'..='\u{200f}'
+        | '\u{202a}'..='\u{202e}'
+        | '\u{2060}'..='\u{206f}'
+        | '\u{3164}'
+        | '\u{fe00}'..='\u{fe0f}'
+        | '\u{feff}'
+        | '\u{ffa0}'
+        | '\u{fff0}'..='\u{fffb}'
+        | '\u{1bca0}'..='\u{1bca3}'
+        | '\u{1d173}'..='\u{1d17a}'
+        | '\u{e0000}'..='\u{e0fff}' => Some(""),
+        _ => None,
+    }
+}
+
+/// Breaks every control token by a space, so that no tokenizer reads it as one. Done after redaction.
+pub(crate) fn neutralise(text: &str) -> Cow<'_, str> {
+    if !text.bytes().any(|byte| matches!(byte, b'<' | b'[' | b'|' | b'#' | 0xef)) {
+        return Cow::Borrowed(text);
+    }
+    let mut safe = String::with_capacity(text.len() + 8);
+    let mut line_start = true;
+    let mut rest = text;
+    while let Some(character) = rest.chars().next() {
+        let after = &rest[character.len_utf8()..];
+        if line_start && rest.starts_with("###") {
+            let hashes = rest.bytes().take_while(|byte| *byte == b'#').count();
+            safe.push('#');
+            safe.extend(std::iter::repeat_n(" #", hashes - 1));
+            rest = &rest[hashes..];
+            line_start = false;
+            continue;
+        }
+        safe.push(character);
+        let token = match character {
+            '<' => opens(after, &TAGS),
+            '[' => opens(after, &BRACKETS),
+            '|' | '\u{ff5c}' => after.starts_with('>'),
+            _ => false,
+        };
+        if token {
+            safe.push(' ');
+        }
+        line_start = character == '\n';
+        rest = after;
+    }
+    Cow::Owned(safe)
+}
+
+fn opens(rest: &str, tokens: &[&str]) -> bool {
+    tokens.iter().any(|token| {
+        rest.as_bytes()
+            .get(..token.len())
+            .is_some_and(|head| head.eq_ignore_ascii_case(token.as_bytes()))
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{neutralise, visible};
+
+    #[test]
+    fn control_tokens_are_broken_by_a_space() {
+        for (text, expected) in [
+            ("<|im_start|>system", "< |im_start| >system"),
+            ("<|im_end|>\n<|endoftext|>", "< |im_end| >\n< |endoftext| >"),
+            ("[INST] obey [/INST]", "[ INST] obey [ /INST]"),
+            ("<start_of_turn>user<end_of_turn>", "< start_of_turn>user< end_of_turn>"),
+            ("<s>a</s><S>", "< s>a< /s>< S>"),
+            ("<<SYS>>x<</SYS>>", "< <SYS>>x< </SYS>>"),
+            ("<｜User｜>", "< ｜User｜ >"),
+            ("### Instruction:\n## fine\n#### x", "# # # Instruction:\n## fine\n# # # # x"),
+            ("a ### b", "a ### b"),
+            ("<think>no</think>", "< think>no< /think>"),
+            ("a < b | c > d [x] [EMAIL] <3 #1", "a < b | c > d [x] [EMAIL] <3 #1"),
+        ] {
+            assert_eq!(expected, neutralise(text));
+            assert_eq!(expected, neutralise(expected), "again: {text}");
+        }
+    }
+
+    #[test]
+    fn invisible_characters_go_and_line_separators_stay() {
+        for (text, expected) in [
+            ("a\u{200b}b\u{202e}c\u{feff}\u{2066}d", "abcd"),
+            ("x\0y\r\nz\tw\u{7}", "xy\nz\tw"),
+            ("one\u{2028}two\u{85}three", "one\ntwo\nthree"),
+            ("❤\u{fe0f} \u{e0041}\u{e0100}", "❤ "),
+            ("naïve 親は e\u{301}", "naïve 親は e\u{301}"),
+            ("<|im\u{200d}_start|>", "<|im_start|>"),
+        ] {
+            assert_eq!(expected, visible(text));
+        }
+    }
+}

@@ -1,0 +1,89 @@
+//! Totals in messages of the contract, and metrics by name.
+
+use std::{collections::BTreeMap, sync::atomic::Ordering};
+
+use super::Engine;
+use crate::{
+    category::Category,
+    error::Result,
+    proto,
+    store::{CategoryStats, Stats},
+};
+
+impl Engine {
+    /// Exact totals, at the same cost at any size.
+    pub fn stats(&self) -> Result<proto::GetTrainingStatsResponse> {
+        Ok(message(&self.store.stats()?))
+    }
+
+    /// The same totals, counted anew from every record.
+    pub fn recount(&self) -> Result<proto::GetTrainingStatsResponse> {
+        Ok(message(&self.store.recount()?))
+    }
+
+    /// Counters and gauges by name; seconds and bytes are named as such.
+    #[expect(clippy::cast_precision_loss, reason = "metrics are doubles")]
+    pub fn metrics(&self) -> Result<BTreeMap<&'static str, f64>> {
+        let store = self.store.metrics();
+        let environment = self.store.env_info()?;
+        Ok(BTreeMap::from([
+            ("events_total", self.events.load(Ordering::Relaxed) as f64),
+            ("events_invalid_total", self.invalid.load(Ordering::Relaxed) as f64),
+            ("unknown_fields_total", self.unknown_fields.load(Ordering::Relaxed) as f64),
+            ("duplicates_total", store.duplicates as f64),
+            ("same_input_total", store.same_input as f64),
+            ("conflicts_total", store.conflicts as f64),
+            ("replaced_total", store.replaced as f64),
+            ("evictions_total", store.evictions as f64),
+            ("refused_total", store.refused as f64),
+            ("commits_total", store.commits as f64),
+            ("commit_seconds_total", store.commit_time.as_secs_f64()),
+            ("map_changes_total", store.map_changes as f64),
+            ("queued_bytes", store.queued_bytes as f64),
+            ("map_bytes", environment.map_bytes as f64),
+            ("used_bytes", environment.used_bytes as f64),
+            ("readers", f64::from(environment.readers)),
+        ]))
+    }
+}
+
+fn message(stats: &Stats) -> proto::GetTrainingStatsResponse {
+    let all = stats.all();
+    proto::GetTrainingStatsResponse {
+        total_examples: whole(all.total()),
+        categories: Category::ALL.map(|category| row(category, stats.category(category))).to_vec(),
+        tiers: Some(tiers(&all)),
+        human_corrections: whole(stats.human_corrections()),
+        rag_enhanced: whole(all.rag_enhanced),
+        superseded: whole(all.superseded),
+        rejected_by_reason: stats
+            .rejected_by_reason
+            .iter()
+            .map(|(reason, count)| (reason.clone(), whole(*count)))
+            .collect(),
+    }
+}
+
+fn row(category: Category, stats: &CategoryStats) -> proto::CategoryStats {
+    proto::CategoryStats {
+        category: category as i32,
+        total: whole(stats.total()),
+        tiers: Some(tiers(stats)),
+        mean_quality: stats.mean_quality(),
+        superseded: whole(stats.superseded),
+        rejected: whole(stats.rejected),
+        gold_ever: whole(stats.gold_ever),
+    }
+}
+
+fn tiers(stats: &CategoryStats) -> proto::TierCounts {
+    proto::TierCounts {
+        gold: whole(stats.gold),
+        silver: whole(stats.silver),
+        bronze: whole(stats.bronze),
+    }
+}
+
+fn whole(count: u64) -> i64 {
+    i64::try_from(count).unwrap_or(i64::MAX)
+}

@@ -1,0 +1,395 @@
+//! The LMDB environment: opened once, durable always, grown and rewritten only while nobody is inside.
+
+use std::{
+    fs::{self, File, OpenOptions},
+    io,
+    os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _},
+    path::{Path, PathBuf},
+    sync::{Mutex, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard},
+};
+
+use heed::{
+    CommitOrAbort, Database, Env, EnvFlags, EnvOpenOptions, MdbError, PutFlags, RoTxn, RwTxn,
+    WithoutTls, types::Bytes,
+};
+use rustix::fs::{FlockOperation, flock, statfs};
+
+use super::schema::{self, Name};
+use crate::{
+    config,
+    error::{Error, Result},
+};
+
+type Table = Database<'static, Bytes, Bytes>;
+
+/// Read transactions at one time; each takes a slot in the lock file.
+const READERS: u32 = 1_024;
+const PAGE: u64 = 4_096;
+/// Kept free in the map for the pages that a commit copies besides what it adds.
+const SLACK: u64 = 256 << 10;
+/// Records in one transaction of a rewrite.
+const REWRITE_RECORDS: usize = 20_000;
+
+/// The databases of an open environment.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Tables {
+    pub(super) examples: Table,
+    pub(super) remembered: Table,
+    pub(super) meta: Table,
+    pub(super) pending: Table,
+    pub(super) outbox: Table,
+    pub(super) labelling: Table,
+    pub(super) consent: Table,
+}
+
+impl Tables {
+    fn named(&self, name: Name) -> Table {
+        match name {
+            Name::Examples => self.examples,
+            Name::Remembered => self.remembered,
+            Name::Meta => self.meta,
+            Name::Pending => self.pending,
+            Name::Outbox => self.outbox,
+            Name::Labelling => self.labelling,
+            Name::Consent => self.consent,
+        }
+    }
+}
+
+/// An open environment and its databases.
+#[derive(Debug)]
+pub(super) struct Opened {
+    pub(super) env: Env<WithoutTls>,
+    pub(super) tables: Tables,
+}
+
+/// Sizes and state of the environment, for metrics and operators.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct EnvironmentInfo {
+    /// Bytes of address space.
+    pub map_bytes: u64,
+    /// Bytes up to the last page in use; free pages among them are used again.
+    pub used_bytes: u64,
+    /// Counts up with every commit.
+    pub last_transaction: u64,
+    /// LMDB's flags; only NOTLS is ever set.
+    pub flags: u32,
+    /// Read transactions under way, also those of backups.
+    pub readers: u32,
+}
+
+/// Why a transaction did not happen.
+#[derive(Debug)]
+pub(super) enum Failure {
+    /// No page left in the map, or no space on the disk; nothing was changed.
+    Full,
+    /// Anything else.
+    Other(Error),
+}
+
+impl From<Error> for Failure {
+    fn from(error: Error) -> Self {
+        Self::Other(error)
+    }
+}
+
+impl From<heed::Error> for Failure {
+    fn from(error: heed::Error) -> Self {
+        const NO_SPACE: i32 = 28;
+        match error {
+            heed::Error::Mdb(MdbError::MapFull | MdbError::Other(NO_SPACE)) => Self::Full,
+            heed::Error::Io(error) if error.kind() == io::ErrorKind::StorageFull => Self::Full,
+            other @ (heed::Error::Io(_)
+            | heed::Error::Mdb(_)
+            | heed::Error::Encoding(_)
+            | heed::Error::Decoding(_)
+            | heed::Error::EnvAlreadyOpened) => Self::Other(lmdb(other)),
+        }
+    }
+}
+
+/// LMDB's errors as ours.
+#[expect(clippy::needless_pass_by_value, reason = "for map_err")]
+pub(super) fn lmdb(error: heed::Error) -> Error {
+    match error {
+        heed::Error::EnvAlreadyOpened => already_open(),
+        heed::Error::Mdb(MdbError::Other(_)) | heed::Error::Io(_) => {
+            Error::Io { problem: error.to_string() }
+        }
+        heed::Error::Mdb(_) | heed::Error::Encoding(_) | heed::Error::Decoding(_) => {
+            Error::Store { problem: error.to_string() }
+        }
+    }
+}
+
+#[expect(clippy::needless_pass_by_value, reason = "for map_err")]
+fn disk(error: io::Error) -> Error {
+    Error::Io { problem: error.to_string() }
+}
+
+fn already_open() -> Error {
+    Error::Store {
+        problem: "already open: stop the other process, or use the handle that is there".to_owned(),
+    }
+}
+
+fn page_aligned(bytes: u64) -> usize {
+    usize::try_from(bytes.div_ceil(PAGE).saturating_mul(PAGE)).unwrap_or(usize::MAX & !4_095)
+}
+
+/// The environment of a directory, held for this process alone.
+#[derive(Debug)]
+pub(super) struct Environment {
+    directory: PathBuf,
+    map_size: u64,
+    limit: u64,
+    /// Readers and the writer share it; growing, rewriting and closing take it alone.
+    opened: RwLock<Option<Opened>>,
+    /// Its lock goes with the process, however that ends.
+    lock: Mutex<Option<File>>,
+}
+
+impl Environment {
+    pub(super) fn exists(directory: &Path) -> bool {
+        directory.join(schema::DATA_FILE).exists()
+    }
+
+    pub(super) fn open(directory: &Path, config: &config::Store) -> Result<Self> {
+        fs::DirBuilder::new().recursive(true).mode(0o700).create(directory).map_err(disk)?;
+        if !config.allow_network_filesystem {
+            refuse_network(directory)?;
+        }
+        let lock = OpenOptions::new()
+            .create(true)
+            .truncate(false)
+            .write(true)
+            .mode(0o600)
+            .open(directory.join(schema::LOCK_FILE))
+            .map_err(disk)?;
+        flock(&lock, FlockOperation::NonBlockingLockExclusive).map_err(|error| {
+            if error == rustix::io::Errno::WOULDBLOCK { already_open() } else { disk(error.into()) }
+        })?;
+        // A rewrite that was cut short: the old file is whole and still the one that counts.
+        match fs::remove_dir_all(directory.join(schema::REWRITE_DIRECTORY)) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(disk(error)),
+            _ => {}
+        }
+        let opened = Opened::open(directory, config.map_size)?;
+        Ok(Self {
+            directory: directory.to_owned(),
+            map_size: config.map_size,
+            limit: config.map_size_limit,
+            opened: RwLock::new(Some(opened)),
+            lock: Mutex::new(Some(lock)),
+        })
+    }
+
+    /// Keeps the environment from growing, being rewritten or closed. Never take a second one on the same thread:
+    /// a writer that waits between the two would wait for good.
+    pub(super) fn enter(&self) -> Entered<'_> {
+        Entered(self.opened.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    fn alone(&self) -> RwLockWriteGuard<'_, Option<Opened>> {
+        self.opened.write().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Runs a short read transaction.
+    pub(super) fn read<T>(&self, body: impl FnOnce(&Tables, &RoTxn<'_>) -> Result<T>) -> Result<T> {
+        let entered = self.enter();
+        let opened = entered.opened()?;
+        let txn = opened.env.read_txn().map_err(lmdb)?;
+        body(&opened.tables, &txn)
+    }
+
+    /// Makes room for so many more bytes, up to the limit; deleting may go beyond it by an eighth, since LMDB needs
+    /// free pages even to free pages. Tells whether the map grew.
+    pub(super) fn make_room(&self, bytes: u64, deleting: bool) -> Result<bool> {
+        let limit = if deleting { self.limit + self.limit / 8 + (16 << 20) } else { self.limit };
+        let wanted = {
+            let info = self.info()?;
+            let wanted = info.used_bytes.saturating_add(bytes).saturating_add(SLACK);
+            if wanted <= info.map_bytes || info.map_bytes >= limit {
+                return Ok(false);
+            }
+            wanted.max(info.map_bytes.saturating_mul(2)).min(limit)
+        };
+        let alone = self.alone();
+        let opened = alone.as_ref().ok_or(Error::Closed)?;
+        // SAFETY: LMDB allows a new map size only while this process has no transaction. Every transaction lives
+        // inside an `Entered` guard, and this thread holds the lock alone.
+        #[expect(unsafe_code, reason = "heed marks resizing as unsafe")]
+        unsafe { opened.env.resize(page_aligned(wanted)) }.map_err(lmdb)?;
+        Ok(true)
+    }
+
+    pub(super) fn limit(&self) -> u64 {
+        self.limit
+    }
+
+    pub(super) fn info(&self) -> Result<EnvironmentInfo> {
+        let entered = self.enter();
+        let env = &entered.opened()?.env;
+        let info = env.info();
+        Ok(EnvironmentInfo {
+            map_bytes: info.map_size as u64,
+            used_bytes: (info.last_page_number as u64 + 1) * PAGE,
+            last_transaction: info.last_txn_id as u64,
+            flags: env.get_flags().map_err(lmdb)?,
+            readers: info.number_of_readers,
+        })
+    }
+
+    /// Gives up the reader slots of processes that died inside a transaction, which would keep pages from reuse.
+    pub(super) fn clear_stale_readers(&self) -> Result<usize> {
+        self.enter().opened()?.env.clear_stale_readers().map_err(lmdb)
+    }
+
+    /// Writes every live record into a fresh file that takes the place of the old one.
+    ///
+    /// LMDB's own compacting copy keeps whole pages, and with them what lies between the records of a page: bytes of
+    /// erased ones among it. Records written anew leave no such gaps.
+    pub(super) fn rewrite(&self) -> Result<()> {
+        let mut alone = self.alone();
+        let old = alone.take().ok_or(Error::Closed)?;
+        let fresh_directory = self.directory.join(schema::REWRITE_DIRECTORY);
+        let copied = copy_records(&old, &fresh_directory);
+        // Closes the old environment, since the guard is held alone and no transaction is left.
+        drop(old);
+        let replaced = copied.and_then(|()| {
+            fs::rename(
+                fresh_directory.join(schema::DATA_FILE),
+                self.directory.join(schema::DATA_FILE),
+            )
+            // It counts the old file's transactions; a process that still reads the old file keeps its own.
+            .and_then(|()| fs::remove_file(self.directory.join(schema::READERS_FILE)))
+            .and_then(|()| File::open(&self.directory)?.sync_all())
+            .map_err(disk)
+        });
+        let removed = match fs::remove_dir_all(&fresh_directory) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => Err(disk(error)),
+            _ => Ok(()),
+        };
+        *alone = Some(Opened::open(&self.directory, self.map_size)?);
+        replaced.and(removed)
+    }
+
+    /// Waits for transactions to end, and closes.
+    pub(super) fn close(&self) {
+        let mut alone = self.alone();
+        drop(alone.take());
+        // After the environment, so that whoever opens next finds it closed.
+        drop(self.lock.lock().unwrap_or_else(PoisonError::into_inner).take());
+    }
+}
+
+/// The right to have transactions.
+pub(super) struct Entered<'a>(RwLockReadGuard<'a, Option<Opened>>);
+
+impl Entered<'_> {
+    pub(super) fn opened(&self) -> Result<&Opened> {
+        self.0.as_ref().ok_or(Error::Closed)
+    }
+}
+
+fn copy_records(old: &Opened, fresh_directory: &Path) -> Result<()> {
+    fs::DirBuilder::new().recursive(true).mode(0o700).create(fresh_directory).map_err(disk)?;
+    let size = old.env.real_disk_size().map_err(lmdb)?.saturating_mul(2);
+    let fresh = Opened::open(fresh_directory, size.saturating_add(64 << 20))?;
+    let from = old.env.read_txn().map_err(lmdb)?;
+    for name in Name::ALL {
+        let mut records = old.tables.named(name).iter(&from).map_err(lmdb)?.peekable();
+        while records.peek().is_some() {
+            let mut txn = fresh.env.write_txn().map_err(lmdb)?;
+            for record in records.by_ref().take(REWRITE_RECORDS) {
+                let (key, value) = record.map_err(lmdb)?;
+                if name == Name::Meta && key == schema::META_REWRITE_DUE {
+                    continue;
+                }
+                fresh
+                    .tables
+                    .named(name)
+                    .put_with_flags(&mut txn, PutFlags::APPEND, key, value)
+                    .map_err(lmdb)?;
+            }
+            txn.commit().map_err(lmdb)?;
+        }
+    }
+    Ok(())
+}
+
+impl Opened {
+    fn open(directory: &Path, map_size: u64) -> Result<Self> {
+        let used = fs::metadata(directory.join(schema::DATA_FILE)).map_or(0, |data| data.len());
+        let mut options = EnvOpenOptions::new().read_txn_without_tls();
+        options
+            .map_size(page_aligned(map_size.max(used.saturating_add(SLACK))))
+            .max_readers(READERS)
+            .max_dbs(u32::try_from(Name::ALL.len()).unwrap_or(u32::MAX));
+        // SAFETY: the map is undefined behaviour if the file changes under it. The directory is private (mode 700),
+        // on a local filesystem, and its lock file is held, so that nothing but LMDB in this process writes there;
+        // heed refuses to open it a second time in this process.
+        #[expect(unsafe_code, reason = "heed marks memory maps as unsafe")]
+        let env = unsafe { options.open(directory) }.map_err(lmdb)?;
+        let weak = EnvFlags::NO_SYNC
+            | EnvFlags::NO_META_SYNC
+            | EnvFlags::WRITE_MAP
+            | EnvFlags::MAP_ASYNC
+            | EnvFlags::NO_LOCK;
+        if env.get_flags().map_err(lmdb)? & weak.bits() != 0 {
+            return Err(Error::Store {
+                problem: "opened with flags under which an acknowledged event may be lost"
+                    .to_owned(),
+            });
+        }
+        let tables = Tables::open(&env)?;
+        Ok(Self { env, tables })
+    }
+}
+
+impl Tables {
+    fn open(env: &Env<WithoutTls>) -> Result<Self> {
+        let txn: RwTxn<'_> = env.write_txn().map_err(lmdb)?;
+        let [examples, remembered, meta, pending, outbox, labelling, consent] = env
+            .create_databases_and_commit(txn, |opener, txn| {
+                let mut tables = Vec::with_capacity(Name::ALL.len());
+                for name in Name::ALL {
+                    tables.push(opener.create_database::<Bytes, Bytes>(txn, Some(name.as_str()))?);
+                }
+                match <[_; 7]>::try_from(tables) {
+                    Ok(tables) => Ok(CommitOrAbort::Commit(tables)),
+                    Err(_) => Ok::<_, heed::Error>(CommitOrAbort::Abort(())),
+                }
+            })
+            .map_err(lmdb)?
+            .commit()
+            .ok_or(Error::Closed)?;
+        Ok(Self { examples, remembered, meta, pending, outbox, labelling, consent })
+    }
+}
+
+fn refuse_network(directory: &Path) -> Result<()> {
+    // From linux/magic.h and the filesystems' own headers.
+    const NETWORK: [(u32, &str); 9] = [
+        (0x6969, "NFS"),
+        (0x517B, "SMB"),
+        (0xFF53_4D42, "CIFS"),
+        (0xFE53_4D42, "SMB2"),
+        (0x0102_1997, "9p"),
+        (0x6573_5546, "FUSE"),
+        (0x00C3_6400, "Ceph"),
+        (0x5346_414F, "AFS"),
+        (0x0BD0_0BD0, "Lustre"),
+    ];
+    let kind = statfs(directory).map_err(|error| disk(error.into()))?.f_type;
+    // The kernel's type is signed or not, and of either width, by platform; the magic is its lowest 32 bits.
+    let magic = i128::from(kind) & 0xFFFF_FFFF;
+    match NETWORK.iter().find(|(number, _)| i128::from(*number) == magic) {
+        None => Ok(()),
+        Some((_, name)) => Err(Error::Store {
+            problem: format!(
+                "its directory is on {name}, where LMDB is not safe: use a local disk, or set store.allow_network_filesystem"
+            ),
+        }),
+    }
+}

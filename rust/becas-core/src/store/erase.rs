@@ -1,0 +1,310 @@
+//! Erasure: of a person, of a guild that withdraws consent, of what has passed its age.
+
+use std::ops::Bound;
+
+use heed::types::Bytes;
+
+use super::{
+    admit::Plan,
+    codec::{self, Record},
+    environment::{Environment, Failure, lmdb},
+    read::after,
+    remembered::{Chunk, Entry, Fate},
+    schema::{self, ExampleId, number_key},
+    waiting::{Filed, Labelling},
+    writer::Writer,
+};
+use crate::{category::Category, error::Result, example::CorrectionOf, pseudonym::Pseudonym};
+
+/// Examples deleted in one transaction, and looked at in one.
+const DELETED_AT_ONCE: usize = 2_000;
+const LOOKED_AT_ONCE: usize = 20_000;
+/// Pages that the deletion of one record copies, at worst, and a share of their parents.
+const COPIED_BYTES: u64 = 8 << 10;
+
+/// What was erased.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Forgotten {
+    /// Examples.
+    pub examples: u64,
+    /// Corrections that waited, labelling cases, outbox entries, and the author of events that are not stored.
+    pub others: u64,
+}
+
+/// Whose records go.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Whose {
+    Person(Pseudonym),
+    Guild(Pseudonym),
+}
+
+impl Whose {
+    fn example(self, record: &Record<'_>) -> bool {
+        match self {
+            Self::Person(person) => {
+                record.header.user == Some(person) || record.people().any(|one| one == person)
+            }
+            Self::Guild(guild) => record.header.guild == Some(guild),
+        }
+    }
+
+    fn entry(self, entry: &Entry) -> bool {
+        match self {
+            Self::Person(person) => entry.user == Some(person),
+            Self::Guild(guild) => entry.guild == Some(guild),
+        }
+    }
+
+    fn correction(self, correction: &CorrectionOf) -> bool {
+        match self {
+            Self::Person(person) => correction.people.contains(&person),
+            Self::Guild(guild) => correction.guild == Some(guild),
+        }
+    }
+
+    fn labelling(self, labelling: &Labelling) -> bool {
+        match (self, labelling) {
+            (_, Labelling::Solved { .. }) => false,
+            (Self::Person(person), Labelling::Open(case)) => case.concerns(person),
+            (Self::Guild(_), Labelling::Open(case)) => self.correction(&case.correction),
+        }
+    }
+}
+
+impl Writer {
+    /// Erases everything about a person, then rewrites the file.
+    pub(super) fn forget(&mut self, person: Pseudonym, now_ms: i64) -> Result<Forgotten> {
+        self.now_ms = now_ms;
+        self.erase(Whose::Person(person))
+    }
+
+    /// Keeps a guild's word; where it withdraws, erases what there is of it.
+    pub(super) fn set_consent(
+        &mut self,
+        guild: Pseudonym,
+        granted: bool,
+        now_ms: i64,
+    ) -> Result<Forgotten> {
+        self.now_ms = now_ms;
+        self.transact(0, true, |plan| {
+            plan.tables.consent.put(plan.txn, &guild.0, &[u8::from(granted)])?;
+            plan.index.set_consent(guild, granted);
+            Ok(())
+        })?;
+        if granted { Ok(Forgotten::default()) } else { self.erase(Whose::Guild(guild)) }
+    }
+
+    fn erase(&mut self, whose: Whose) -> Result<Forgotten> {
+        let mut forgotten = Forgotten::default();
+        for category in Category::ALL {
+            let ids = self.matching(category, |record| whose.example(record))?;
+            forgotten.examples += self.delete(&ids, Fate::Erased)?;
+        }
+        let room = self.shared.environment.info()?.used_bytes / 4;
+        forgotten.others = self.transact(room, true, |plan| {
+            let others = plan.erase_waiting(whose)? + plan.erase_remembered(whose)?;
+            if others > 0 {
+                plan.tables.meta.put(plan.txn, schema::META_REWRITE_DUE, &[1])?;
+            }
+            Ok(others)
+        })?;
+        let due = self.shared.environment.read(|tables, txn| {
+            Ok(tables.meta.get(txn, schema::META_REWRITE_DUE).map_err(lmdb)?.is_some())
+        })?;
+        if due {
+            self.rewrite()?;
+        }
+        Ok(forgotten)
+    }
+
+    /// Rewrites the file, so that only what is stored is in it.
+    pub(super) fn rewrite(&mut self) -> Result<()> {
+        self.check_usable()?;
+        self.shared.environment.rewrite()?;
+        self.shared.meter.map_changed();
+        Ok(())
+    }
+
+    fn matching(
+        &self,
+        category: Category,
+        matches: impl Fn(&Record<'_>) -> bool,
+    ) -> Result<Vec<ExampleId>> {
+        matching(&self.shared.environment, category, matches)
+    }
+
+    fn delete(&mut self, ids: &[ExampleId], fate: Fate) -> Result<u64> {
+        for chunk in ids.chunks(DELETED_AT_ONCE) {
+            self.transact(COPIED_BYTES * chunk.len() as u64, true, |plan| {
+                chunk.iter().try_for_each(|id| plan.delete(*id, fate))?;
+                if fate == Fate::Erased {
+                    plan.tables.meta.put(plan.txn, schema::META_REWRITE_DUE, &[1])?;
+                }
+                Ok(())
+            })?;
+        }
+        Ok(ids.len() as u64)
+    }
+
+    /// Deletes examples past their category's age, and corrections that waited longer than ids are remembered.
+    pub(super) fn expire(&mut self, now_ms: i64) -> Result<u64> {
+        self.now_ms = now_ms;
+        let ages: Vec<(Category, i64)> = self
+            .shared
+            .config
+            .retention_days
+            .iter()
+            .filter_map(|(name, days)| {
+                let age = i64::from(*days) * super::DAY_MS;
+                Some((Category::from_name(name)?, now_ms.saturating_sub(age)))
+            })
+            .collect();
+        let mut expired = 0;
+        for (category, oldest) in &ages {
+            let ids = self.matching(*category, |record| record.header.time_ms < *oldest)?;
+            expired += self.delete(&ids, Fate::Gone)?;
+        }
+        let oldest_waiting = now_ms.saturating_sub(self.rules.window_ms);
+        self.transact(COPIED_BYTES * 64, true, |plan| plan.expire_waiting(&ages, oldest_waiting))?;
+        self.shared.environment.clear_stale_readers()?;
+        let info = self.shared.environment.info()?;
+        // Deleting may have gone beyond the limit, which must not stay.
+        if info.map_bytes > self.shared.environment.limit() {
+            self.rewrite()?;
+        }
+        Ok(expired)
+    }
+
+    /// Drops outbox entries up to a cursor.
+    pub(super) fn trim_outbox(&mut self, upto: u64) -> Result<u64> {
+        self.transact(0, true, |plan| {
+            let last = number_key(upto);
+            let range = (Bound::Unbounded, Bound::Included(&last[..]));
+            Ok(plan.tables.outbox.delete_range(plan.txn, &range)? as u64)
+        })
+    }
+}
+
+/// The examples of a category that match; a damaged one matches by what of it can be read.
+fn matching(
+    environment: &Environment,
+    category: Category,
+    matches: impl Fn(&Record<'_>) -> bool,
+) -> Result<Vec<ExampleId>> {
+    let mut ids = Vec::new();
+    let mut cursor = None;
+    loop {
+        let last = environment.read(|tables, txn| {
+            let mut last = None;
+            for found in after(tables, txn, Some(category), cursor)?.take(LOOKED_AT_ONCE) {
+                let (id, bytes) = found?;
+                if codec::decode_unchecked(id, bytes).is_some_and(|record| matches(&record)) {
+                    ids.push(id);
+                }
+                last = Some(id);
+            }
+            Ok(last)
+        })?;
+        match last {
+            None => return Ok(ids),
+            last => cursor = last,
+        }
+    }
+}
+
+impl Plan<'_, '_> {
+    fn delete(&mut self, id: ExampleId, fate: Fate) -> std::result::Result<(), Failure> {
+        let found = self.tables.examples.get(self.txn, &id.key())?;
+        let Some(bytes) = found.map(<[u8]>::to_vec) else { return Ok(()) };
+        match codec::decode_unchecked(id, &bytes) {
+            Some(record) => self.remove(id, &record.header, record.label(), fate),
+            None => Ok(()),
+        }
+    }
+
+    fn erase_waiting(&mut self, whose: Whose) -> std::result::Result<u64, Failure> {
+        let pending = self.delete_where(self.tables.pending, |bytes| {
+            Ok(whose.correction(&Filed::decode(bytes)?.correction))
+        })?;
+        for key in &pending {
+            self.no_longer_waits(key);
+        }
+        let outbox = self.delete_where(self.tables.outbox, |bytes| {
+            Ok(whose.correction(&Filed::decode(bytes)?.correction))
+        })?;
+        let labelling = self.delete_where(self.tables.labelling, |bytes| {
+            Ok(whose.labelling(&Labelling::decode(bytes)?))
+        })?;
+        Ok((pending.len() + outbox.len() + labelling.len()) as u64)
+    }
+
+    fn no_longer_waits(&mut self, key: &[u8]) {
+        if let Some(original) = schema::pseudonym_from_key(key) {
+            self.index.remove_pending(original);
+        }
+    }
+
+    fn delete_where(
+        &mut self,
+        table: heed::Database<'static, Bytes, Bytes>,
+        matches: impl Fn(&[u8]) -> Result<bool>,
+    ) -> std::result::Result<Vec<Vec<u8>>, Failure> {
+        let mut keys = Vec::new();
+        for found in table.iter(self.txn)? {
+            let (key, bytes) = found?;
+            // What cannot be read cannot be shown to concern nobody.
+            if matches(bytes).unwrap_or(true) {
+                keys.push(key.to_vec());
+            }
+        }
+        for key in &keys {
+            table.delete(self.txn, key)?;
+        }
+        Ok(keys)
+    }
+
+    fn erase_remembered(&mut self, whose: Whose) -> std::result::Result<u64, Failure> {
+        let mut changed = Vec::new();
+        let mut erased = 0;
+        for found in self.tables.remembered.iter(self.txn)? {
+            let (key, bytes) = found?;
+            let first = schema::number_from_key(key).unwrap_or_default();
+            let mut chunk = Chunk::decode(first, bytes)?;
+            let mut here = 0;
+            for entry in chunk.entries.iter_mut().filter(|entry| whose.entry(entry)) {
+                *entry = Entry::erased(entry.event);
+                here += 1;
+            }
+            if here > 0 {
+                erased += here;
+                changed.push((first, chunk.encode()));
+            }
+        }
+        for (first, bytes) in changed {
+            self.tables.remembered.put(self.txn, &number_key(first), &bytes)?;
+        }
+        Ok(erased)
+    }
+
+    fn expire_waiting(
+        &mut self,
+        ages: &[(Category, i64)],
+        oldest_waiting: i64,
+    ) -> std::result::Result<(), Failure> {
+        let pending = self.delete_where(self.tables.pending, |bytes| {
+            Ok(Filed::decode(bytes)?.arrived_ms < oldest_waiting)
+        })?;
+        for key in &pending {
+            self.no_longer_waits(key);
+        }
+        self.delete_where(self.tables.labelling, |bytes| {
+            Ok(match Labelling::decode(bytes)? {
+                Labelling::Solved { arrived_ms } => arrived_ms < oldest_waiting,
+                Labelling::Open(case) => ages.iter().any(|(category, oldest)| {
+                    case.category == *category && case.correction.time_ms < *oldest
+                }),
+            })
+        })?;
+        Ok(())
+    }
+}

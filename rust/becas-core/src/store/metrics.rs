@@ -1,0 +1,104 @@
+//! What the store counts since it was opened, for dashboards; statistics are elsewhere and durable.
+
+use std::{
+    sync::atomic::{AtomicU64, Ordering::Relaxed},
+    time::Duration,
+};
+
+/// Upper bounds of `Metrics::commit_events`; one more bucket has no bound.
+pub const COMMIT_EVENTS_BOUNDS: [u64; 8] = [1, 4, 16, 64, 256, 1_024, 4_096, 16_384];
+
+/// Counts since the store was opened.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Metrics {
+    /// Events known under their id.
+    pub duplicates: u64,
+    /// Events beaten by an example with the same input and label.
+    pub same_input: u64,
+    /// Events beaten by an example with the same input and another label.
+    pub conflicts: u64,
+    /// Examples that a better one with the same input replaced.
+    pub replaced: u64,
+    /// Examples that a full category gave up.
+    pub evictions: u64,
+    /// Events of guilds that have not consented.
+    pub refused: u64,
+    /// Durable commits of events.
+    pub commits: u64,
+    /// Time spent in them, fsync included.
+    pub commit_time: Duration,
+    /// Commits by how many events they held: at most the bound, see [`COMMIT_EVENTS_BOUNDS`].
+    pub commit_events: [u64; COMMIT_EVENTS_BOUNDS.len() + 1],
+    /// Times the map grew or the file was rewritten.
+    pub map_changes: u64,
+    /// Bytes that wait for the writer now.
+    pub queued_bytes: u64,
+    /// Event ids remembered now, of stored examples and others.
+    pub known_events: u64,
+}
+
+/// What one transaction adds.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Tally {
+    pub(super) duplicates: u64,
+    pub(super) same_input: u64,
+    pub(super) conflicts: u64,
+    pub(super) replaced: u64,
+    pub(super) evictions: u64,
+    pub(super) refused: u64,
+}
+
+#[derive(Debug, Default)]
+pub(super) struct Meter {
+    duplicates: AtomicU64,
+    same_input: AtomicU64,
+    conflicts: AtomicU64,
+    replaced: AtomicU64,
+    evictions: AtomicU64,
+    refused: AtomicU64,
+    commits: AtomicU64,
+    commit_nanoseconds: AtomicU64,
+    commit_events: [AtomicU64; COMMIT_EVENTS_BOUNDS.len() + 1],
+    map_changes: AtomicU64,
+    pub(super) known_events: AtomicU64,
+}
+
+impl Meter {
+    pub(super) fn add(&self, tally: Tally) {
+        self.duplicates.fetch_add(tally.duplicates, Relaxed);
+        self.same_input.fetch_add(tally.same_input, Relaxed);
+        self.conflicts.fetch_add(tally.conflicts, Relaxed);
+        self.replaced.fetch_add(tally.replaced, Relaxed);
+        self.evictions.fetch_add(tally.evictions, Relaxed);
+        self.refused.fetch_add(tally.refused, Relaxed);
+    }
+
+    pub(super) fn commit(&self, events: usize, took: Duration) {
+        let bucket = COMMIT_EVENTS_BOUNDS.partition_point(|bound| *bound < events as u64);
+        self.commits.fetch_add(1, Relaxed);
+        self.commit_events[bucket].fetch_add(1, Relaxed);
+        let nanoseconds = u64::try_from(took.as_nanos()).unwrap_or(u64::MAX);
+        self.commit_nanoseconds.fetch_add(nanoseconds, Relaxed);
+    }
+
+    pub(super) fn map_changed(&self) {
+        self.map_changes.fetch_add(1, Relaxed);
+    }
+
+    pub(super) fn read(&self, queued_bytes: u64) -> Metrics {
+        Metrics {
+            duplicates: self.duplicates.load(Relaxed),
+            same_input: self.same_input.load(Relaxed),
+            conflicts: self.conflicts.load(Relaxed),
+            replaced: self.replaced.load(Relaxed),
+            evictions: self.evictions.load(Relaxed),
+            refused: self.refused.load(Relaxed),
+            commits: self.commits.load(Relaxed),
+            commit_time: Duration::from_nanos(self.commit_nanoseconds.load(Relaxed)),
+            commit_events: std::array::from_fn(|bucket| self.commit_events[bucket].load(Relaxed)),
+            map_changes: self.map_changes.load(Relaxed),
+            queued_bytes,
+            known_events: self.known_events.load(Relaxed),
+        }
+    }
+}

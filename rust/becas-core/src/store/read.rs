@@ -1,0 +1,238 @@
+//! Reading: short transactions, however much is asked for, so that no reader keeps pages from being used again.
+
+use std::ops::Bound;
+
+use heed::{RoTxn, types::Bytes};
+
+use super::{
+    codec,
+    codec::{Header, Record},
+    environment::{Tables, lmdb},
+    fields::damaged,
+    schema::{self, ExampleId, number_key},
+    waiting::{Filed, Labelling, LabellingCase, OutboxEntry},
+    writer::Shared,
+};
+use crate::{
+    category::Category,
+    error::{Error, Result},
+    example::Example,
+    pseudonym::Pseudonym,
+    score::Tier,
+};
+
+/// Records and bytes that one transaction reads at most.
+const CHUNK_RECORDS: usize = 512;
+const CHUNK_BYTES: usize = 1 << 20;
+/// Records that one page of a list looks at, where few of them match.
+const PAGE_RECORDS: usize = 10_000;
+
+/// Which examples a list shows.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Filter {
+    /// Only this category; all where none.
+    pub category: Option<Category>,
+    /// Only from this tier up.
+    pub min_tier: Option<Tier>,
+    /// Also examples that a correction replaced.
+    pub include_superseded: bool,
+}
+
+impl Filter {
+    fn admits(self, header: &Header) -> bool {
+        self.min_tier.is_none_or(|least| header.tier >= least)
+            && (self.include_superseded || !header.superseded)
+    }
+}
+
+/// Part of a list.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Page {
+    /// In the order of storage: by category, then sequence.
+    pub examples: Vec<(ExampleId, Example)>,
+    /// Where to go on; none at the end. A page may be short, or empty, and more follow.
+    pub next: Option<ExampleId>,
+}
+
+type Found<'txn> = (ExampleId, &'txn [u8]);
+
+/// Records after a cursor, of one category or of all.
+pub(super) fn after<'txn>(
+    tables: &Tables,
+    txn: &'txn RoTxn<'_>,
+    category: Option<Category>,
+    after: Option<ExampleId>,
+) -> Result<impl Iterator<Item = Result<Found<'txn>>> + use<'txn>> {
+    let first = category.map(|category| ExampleId { category, sequence: 0 }.key());
+    let last = category.map(|category| ExampleId { category, sequence: u64::MAX }.key());
+    // A cursor of another category may come from an older filter: the range decides.
+    let cursor = after.map(ExampleId::key).filter(|cursor| first.is_none_or(|key| *cursor >= key));
+    let from = match (&cursor, &first) {
+        (Some(cursor), _) => Bound::Excluded(&cursor[..]),
+        (None, Some(first)) => Bound::Included(&first[..]),
+        (None, None) => Bound::Unbounded,
+    };
+    let to = last.as_ref().map_or(Bound::Unbounded, |key| Bound::Included(&key[..]));
+    let empty = matches!((&cursor, &last), (Some(cursor), Some(last)) if cursor >= last);
+    let found = if empty {
+        None
+    } else {
+        let examples = tables.examples.remap_types::<Bytes, Bytes>();
+        Some(examples.range(txn, &(from, to)).map_err(lmdb)?)
+    };
+    Ok(found.into_iter().flatten().map(|found| {
+        let (key, bytes) = found.map_err(lmdb)?;
+        Ok((ExampleId::from_key(key).ok_or_else(|| damaged("a key of examples"))?, bytes))
+    }))
+}
+
+impl Shared {
+    pub(super) fn get(&self, id: ExampleId) -> Result<Example> {
+        self.environment.read(|tables, txn| {
+            let found = tables.examples.get(txn, &id.key()).map_err(lmdb)?;
+            let bytes = found.ok_or_else(|| Error::NotFound { what: format!("example {id}") })?;
+            Ok(codec::decode(id, bytes)?.to_example())
+        })
+    }
+
+    pub(super) fn list(
+        &self,
+        filter: Filter,
+        from: Option<ExampleId>,
+        limit: usize,
+    ) -> Result<Page> {
+        self.environment.read(|tables, txn| {
+            let mut page = Page::default();
+            let (mut looked_at, mut bytes_read) = (0, 0);
+            for found in after(tables, txn, filter.category, from)? {
+                let (id, bytes) = found?;
+                let record = codec::decode(id, bytes)?;
+                if filter.admits(&record.header) {
+                    if page.examples.len() == limit {
+                        page.next = page.examples.last().map(|(id, _)| *id);
+                        break;
+                    }
+                    page.examples.push((id, record.to_example()));
+                }
+                looked_at += 1;
+                bytes_read += bytes.len();
+                if looked_at == PAGE_RECORDS || bytes_read >= 4 * CHUNK_BYTES {
+                    page.next = Some(id);
+                    break;
+                }
+            }
+            Ok(page)
+        })
+    }
+
+    /// Hands every record of a category over, each chunk read in a transaction of its own and let go before.
+    pub(super) fn scan<T>(
+        &self,
+        category: Category,
+        take: impl Fn(&Record<'_>) -> T,
+        mut give: impl FnMut(ExampleId, T) -> Result<()>,
+    ) -> Result<()> {
+        let mut cursor = None;
+        loop {
+            let mut chunk = Vec::new();
+            self.environment.read(|tables, txn| {
+                let mut size = 0;
+                for found in after(tables, txn, Some(category), cursor)? {
+                    let (id, bytes) = found?;
+                    chunk.push((id, take(&codec::decode(id, bytes)?)));
+                    size += bytes.len();
+                    if chunk.len() == CHUNK_RECORDS || size >= CHUNK_BYTES {
+                        break;
+                    }
+                }
+                Ok(())
+            })?;
+            let Some((last, _)) = chunk.last() else { return Ok(()) };
+            cursor = Some(*last);
+            for (id, taken) in chunk {
+                give(id, taken)?;
+            }
+        }
+    }
+
+    pub(super) fn read_many(
+        &self,
+        ids: &[ExampleId],
+        mut give: impl FnMut(ExampleId, Option<Example>) -> Result<()>,
+    ) -> Result<()> {
+        let mut rest = ids;
+        while !rest.is_empty() {
+            let mut chunk = Vec::new();
+            self.environment.read(|tables, txn| {
+                let mut size = 0;
+                for id in rest.iter().take(CHUNK_RECORDS) {
+                    let found = tables.examples.get(txn, &id.key()).map_err(lmdb)?;
+                    let example = match found {
+                        Some(bytes) => Some(codec::decode(*id, bytes)?.to_example()),
+                        None => None,
+                    };
+                    size += found.map_or(0, <[u8]>::len);
+                    chunk.push((*id, example));
+                    if size >= CHUNK_BYTES {
+                        break;
+                    }
+                }
+                Ok(())
+            })?;
+            rest = &rest[chunk.len()..];
+            for (id, example) in chunk {
+                give(id, example)?;
+            }
+        }
+        Ok(())
+    }
+
+    pub(super) fn consent(&self, guild: Pseudonym) -> Result<bool> {
+        self.environment.read(|tables, txn| {
+            let found = tables.consent.get(txn, &guild.0).map_err(lmdb)?;
+            Ok(found.map_or(self.config.consent_by_default, |word| word == [1]))
+        })
+    }
+
+    pub(super) fn outbox(&self, from: u64, limit: usize) -> Result<Vec<OutboxEntry>> {
+        self.environment.read(|tables, txn| {
+            let key = number_key(from);
+            let range = (Bound::Excluded(&key[..]), Bound::Unbounded);
+            let found = tables.outbox.range(txn, &range).map_err(lmdb)?;
+            found
+                .take(limit)
+                .map(|found| {
+                    let (key, bytes) = found.map_err(lmdb)?;
+                    let cursor =
+                        schema::number_from_key(key).ok_or_else(|| damaged("a key of outbox"))?;
+                    let filed = Filed::decode(bytes)?;
+                    Ok(OutboxEntry { cursor, event: filed.event, correction: filed.correction })
+                })
+                .collect()
+        })
+    }
+
+    pub(super) fn labelling_queue(
+        &self,
+        from: Option<Pseudonym>,
+        limit: usize,
+    ) -> Result<Vec<LabellingCase>> {
+        self.environment.read(|tables, txn| {
+            let from = from.map(|original| original.0);
+            let lower = from.as_ref().map_or(Bound::Unbounded, |key| Bound::Excluded(&key[..]));
+            let mut cases = Vec::new();
+            let found = tables.labelling.range(txn, &(lower, Bound::Unbounded)).map_err(lmdb)?;
+            for found in found {
+                if cases.len() == limit {
+                    break;
+                }
+                let (_, bytes) = found.map_err(lmdb)?;
+                match Labelling::decode(bytes)? {
+                    Labelling::Open(case) => cases.push(*case),
+                    Labelling::Solved { .. } => {}
+                }
+            }
+            Ok(cases)
+        })
+    }
+}

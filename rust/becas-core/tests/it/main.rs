@@ -1,0 +1,13 @@
+//! The core as its callers see it, one module a promise.
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+mod bots_json;
+mod corrections;
+mod events;
+mod golden;
+mod hostile;
+mod labels;
+mod redaction;
+mod requests;
+mod scores;
+mod validation;

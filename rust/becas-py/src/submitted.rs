@@ -1,0 +1,28 @@
+//! `Submitted`: a request on its way to a commit.
+
+use std::sync::{Mutex, PoisonError};
+
+use becas_core::{engine, error::Error};
+use pyo3::{prelude::*, types::PyBytes};
+
+use crate::{enter::EnterCore, export::bytes};
+
+#[pyclass(module = "becas_ft._core", frozen)]
+pub(crate) struct Submitted(Mutex<Option<engine::Submitted>>);
+
+impl Submitted {
+    pub(crate) fn new(submitted: engine::Submitted) -> Self {
+        Self(Mutex::new(Some(submitted)))
+    }
+}
+
+#[pymethods]
+impl Submitted {
+    fn wait<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyBytes>> {
+        let answer = py.enter_core(|| {
+            let taken = self.0.lock().unwrap_or_else(PoisonError::into_inner).take();
+            taken.ok_or(Error::Closed)?.wait().map(|answer| bytes(&answer))
+        })?;
+        Ok(PyBytes::new(py, &answer))
+    }
+}

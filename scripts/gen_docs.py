@@ -1,0 +1,28 @@
+"""Write docs/categories.md from the core: what each category asks, and the JSON schema of its answer."""
+
+import json
+from pathlib import Path
+
+from becas_ft._core import categories, output_schema, system
+
+PAGE = Path(__file__).resolve().parent.parent / "docs" / "categories.md"
+
+HEAD = """# Categories
+
+What a model is told in each category, and the JSON schema that its answer keeps. The label is the first key. The
+runtimes are given the same schema, so that an answer always parses. This page is made by `make docs`.
+"""
+
+
+def main() -> None:
+    """Replace the page."""
+    parts = [HEAD]
+    for name, label, target in categories():
+        schema = json.dumps(json.loads(output_schema(name)), indent=2, ensure_ascii=False)
+        told = system(name).replace("\n", "\n> ")
+        parts.append(f"## {name}\n\nLabel: `{label}`. Base model: {target}.\n\n> {told}\n\n```json\n{schema}\n```\n")
+    PAGE.write_text("\n".join(parts), encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,35 @@
+"""The parts of a tester, opened together."""
+
+from collections.abc import Callable
+from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass
+
+from becas.ft.v1 import shadow_pb2
+from becas_ft._core import Core
+from becas_ft.ledger import Ledger
+from becas_ft.shadow import trials
+from becas_ft.shadow.tester import ShadowTester
+from helpers.fake_runtime import FakeRuntime
+from helpers.served import SCAM
+
+A, B = "smollm2", "becas-smollm2-scam_detection-v1"
+
+
+@dataclass
+class Bench:
+    """The parts of a tester."""
+
+    core: Core
+    ledger: Ledger
+    runtime: FakeRuntime
+    tester: ShadowTester
+
+    def set_up(self, rate: float = 1.0) -> shadow_pb2.Trial:
+        """Begins a trial of B against A."""
+        return self.ledger.write(
+            lambda transaction: trials.set_up(transaction, trials.Plan(SCAM, A, B, sample_rate=rate))
+        )
+
+
+# `bench(b, a=…, **limits)` of the fixture: opens over the same folder each time, as a restart does.
+OpenBench = Callable[..., AbstractAsyncContextManager[Bench]]

@@ -1,0 +1,158 @@
+"""The ledger is all or nothing, durable, sorted, checked, grows, and leaves nothing behind."""
+
+import subprocess
+import sys
+import threading
+from pathlib import Path
+
+import pytest
+
+from becas.ft.v1 import model_pb2, training_pb2
+from becas_ft.ledger import Ledger, LedgerError, WriteTransaction
+from becas_ft.ledger.schema import AUDIT, JOBS
+
+
+def entry(reason: str) -> model_pb2.AuditEntry:
+    return model_pb2.AuditEntry(action="test", reason=reason)
+
+
+def put_job(ledger: Ledger, job_id: str) -> None:
+    ledger.write(lambda transaction: transaction.put(JOBS, job_id, training_pb2.Job(job_id=job_id)))
+
+
+def append(ledger: Ledger, reason: str) -> int:
+    def change(transaction: WriteTransaction) -> int:
+        number = transaction.next_number(AUDIT)
+        transaction.put(AUDIT, number, entry(reason))
+        return number
+
+    return ledger.write(change)
+
+
+def test_what_was_written_is_there_after_reopening(tmp_path: Path) -> None:
+    """A record outlives the process that wrote it."""
+    ledger = Ledger(tmp_path)
+    put_job(ledger, "a-1")
+    ledger.close()
+
+    reopened = Ledger(tmp_path)
+
+    assert reopened.read(lambda transaction: transaction.get(JOBS, "a-1")) == training_pb2.Job(job_id="a-1")
+
+
+def test_a_change_that_raises_changes_nothing(tmp_path: Path) -> None:
+    """All or nothing."""
+    ledger = Ledger(tmp_path)
+
+    def change(transaction: WriteTransaction) -> None:
+        transaction.put(JOBS, "a-1", training_pb2.Job())
+        raise ValueError
+
+    with pytest.raises(ValueError):  # noqa: PT011 - raised by the test itself
+        ledger.write(change)
+
+    assert ledger.read(lambda transaction: transaction.count(JOBS)) == 0
+
+
+def test_numbers_sort_and_are_never_given_twice(tmp_path: Path) -> None:
+    """The 300th entry comes after the 256th, and a deleted number does not come back."""
+    ledger = Ledger(tmp_path)
+    numbers = [append(ledger, str(index)) for index in range(300)]
+    ledger.write(lambda transaction: transaction.delete(AUDIT, 300))
+
+    assert numbers == list(range(1, 301))
+    assert append(ledger, "next") == 301
+    scanned = ledger.read(lambda transaction: [key for key, _ in transaction.scan(AUDIT, after=254)])
+    assert scanned == [*range(255, 300), 301]
+
+
+def test_reversed_scans_stop_at_prefix_and_start_before_key(tmp_path: Path) -> None:
+    """Newest first, within one category."""
+    ledger = Ledger(tmp_path)
+    for key in ("scam-1", "scam-2", "scam-3", "tool-1"):
+        put_job(ledger, key)
+
+    def keys(prefix: str = "", after: str | None = None) -> list[str]:
+        return ledger.read(
+            lambda transaction: [key for key, _ in transaction.scan(JOBS, reverse=True, prefix=prefix, after=after)]
+        )
+
+    assert keys(prefix="scam") == ["scam-3", "scam-2", "scam-1"]
+    assert keys(prefix="scam", after="scam-3") == ["scam-2", "scam-1"]
+    assert keys() == ["tool-1", "scam-3", "scam-2", "scam-1"]
+    assert keys(prefix="zebra") == []
+
+
+def test_the_map_grows_under_concurrent_readers(tmp_path: Path) -> None:
+    """Nothing is lost when 1 MiB becomes many while others read."""
+    ledger = Ledger(tmp_path, map_size=1 << 20)
+    stop = threading.Event()
+
+    def read() -> None:
+        while not stop.is_set():
+            ledger.read(lambda transaction: transaction.count(AUDIT))
+
+    readers = [threading.Thread(target=read) for _ in range(3)]
+    for reader in readers:
+        reader.start()
+    for _ in range(60):
+        append(ledger, "x" * 100_000)
+    stop.set()
+    for reader in readers:
+        reader.join()
+
+    assert ledger.read(lambda transaction: len(list(transaction.scan(AUDIT)))) == 60
+
+
+def test_compaction_leaves_no_deleted_bytes(tmp_path: Path) -> None:
+    """What was deleted is in no page of the file afterwards, and the rest still is."""
+    ledger = Ledger(tmp_path)
+    append(ledger, "canary-4711")
+    append(ledger, "keep-me")
+    ledger.write(lambda transaction: transaction.delete(AUDIT, 1))
+
+    ledger.compact()
+
+    data = (tmp_path / "data.mdb").read_bytes()
+    assert b"canary-4711" not in data
+    assert ledger.read(lambda transaction: [key for key, _ in transaction.scan(AUDIT)]) == [2]
+    assert append(ledger, "after") == 3
+
+
+def test_a_damaged_record_is_an_error_that_names_it(tmp_path: Path) -> None:
+    """A flipped bit is never read as data."""
+    ledger = Ledger(tmp_path)
+    append(ledger, "pristine-text")
+    ledger.close()
+    data = (tmp_path / "data.mdb").read_bytes()
+    (tmp_path / "data.mdb").write_bytes(data.replace(b"pristine-text", b"pristine-tExt"))
+
+    reopened = Ledger(tmp_path)
+
+    with pytest.raises(LedgerError, match="audit-v1: record 1 is damaged"):
+        reopened.read(lambda transaction: transaction.get(AUDIT, 1))
+
+
+def test_a_killed_writer_loses_nothing_it_was_told(tmp_path: Path) -> None:
+    """Every number printed after a write is in the ledger after kill -9."""
+    code = (
+        "import sys; from pathlib import Path; sys.path.insert(0, sys.argv[2]);"
+        "from test_ledger import append; from becas_ft.ledger import Ledger;"
+        "ledger = Ledger(Path(sys.argv[1]))\n"
+        "while True: print(append(ledger, 'x'), flush=True)"
+    )
+    child = subprocess.Popen(
+        [sys.executable, "-c", code, str(tmp_path), str(Path(__file__).parent)],
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    assert child.stdout
+    printed = [int(child.stdout.readline()) for _ in range(50)]
+    child.kill()
+    printed += [int(line) for line in child.stdout if line.endswith("\n")]
+    child.wait()
+    child.stdout.close()
+
+    kept = Ledger(tmp_path).read(lambda transaction: {key for key, _ in transaction.scan(AUDIT)})
+
+    assert set(printed) <= kept

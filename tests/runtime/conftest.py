@@ -1,0 +1,193 @@
+"""A real base model on both runtimes: llama.cpp in processes, and an Ollama server on a free port."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import shutil
+import socket
+import subprocess
+import time
+import urllib.error
+import urllib.request
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pytest
+import pytest_asyncio
+from gguf import GGUFWriter
+
+from becas_ft.runtime import ModelDefinition, Runtime
+from becas_ft.runtime.embedded import EmbeddedRuntime, EmbeddedSettings, find_default_base
+from becas_ft.runtime.ollama import OllamaRuntime, OllamaSettings
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Callable, Iterator
+
+ROOT = Path(__file__).resolve().parents[2]
+LAYERS = 30
+SHAPES = {"attn_q": (576, 576), "attn_v": (576, 192), "ffn_down": (1536, 576)}
+RANK = 4
+
+
+@pytest.fixture(scope="session")
+def base() -> Path:
+    """The GGUF of SmolLM2-135M-Instruct."""
+    return find_default_base()
+
+
+@pytest.fixture(scope="session")
+def make_adapter() -> Callable[[Path, int], Path]:
+    """Writes a random LoRA adapter for SmolLM2, another and a stronger one for each seed."""
+
+    def make(path: Path, seed: int) -> Path:
+        random = np.random.default_rng(seed)
+        writer = GGUFWriter(str(path), "llama")
+        writer.add_string("general.type", "adapter")
+        writer.add_string("adapter.type", "lora")
+        writer.add_float32("adapter.lora.alpha", 8.0)
+        for layer in range(LAYERS):
+            for name, (inputs, outputs) in SHAPES.items():
+                for part, shape in (("a", (RANK, inputs)), ("b", (outputs, RANK))):
+                    values = (random.standard_normal(shape) * 0.06 * seed).astype(np.float32)
+                    writer.add_tensor(f"blk.{layer}.{name}.weight.lora_{part}", values)
+        writer.write_header_to_file()
+        writer.write_kv_data_to_file()
+        writer.write_tensors_to_file()
+        writer.close()
+        return path
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def adapters(tmp_path_factory: pytest.TempPathFactory, make_adapter: Callable[[Path, int], Path]) -> list[Path]:
+    """Two adapters that answer differently."""
+    folder = tmp_path_factory.mktemp("adapters")
+    return [make_adapter(folder / f"{seed}.gguf", seed) for seed in (1, 3)]
+
+
+@pytest.fixture
+def embedded_settings(tmp_path: Path, base: Path) -> EmbeddedSettings:
+    """Small enough for a machine that runs other tests beside."""
+    return EmbeddedSettings(models=tmp_path / "models", bases={"smollm2": base}, threads=1, context=512)
+
+
+@pytest_asyncio.fixture(scope="session", loop_scope="session")
+async def embedded(tmp_path_factory: pytest.TempPathFactory, base: Path) -> AsyncIterator[EmbeddedRuntime]:
+    """An embedded runtime that the tests share."""
+    folder = tmp_path_factory.mktemp("embedded")
+    settings = EmbeddedSettings(models=folder, bases={"smollm2": base}, threads=1, context=512)
+    runtime = EmbeddedRuntime(settings)
+    yield runtime
+    await runtime.close()
+
+
+class OllamaServer:
+    """An `ollama serve` of our own, ended by its process id."""
+
+    def __init__(self, binary: Path, folder: Path) -> None:
+        self._binary = binary
+        self._folder = folder
+        with socket.socket() as probe:
+            probe.bind(("127.0.0.1", 0))
+            self._port = probe.getsockname()[1]
+        self._process: subprocess.Popen[bytes] | None = None
+
+    @property
+    def host(self) -> str:
+        """Where it listens."""
+        return f"http://127.0.0.1:{self._port}"
+
+    def start(self) -> None:
+        """Start it and wait until it answers."""
+        environment = {
+            **os.environ,
+            "OLLAMA_HOST": self.host,
+            "OLLAMA_MODELS": str(self._folder / "models"),
+            "HOME": str(self._folder),
+            "OLLAMA_NOPRUNE": "1",
+        }
+        with (self._folder / "log").open("ab") as log:
+            self._process = subprocess.Popen([self._binary, "serve"], env=environment, stdout=log, stderr=log)
+        deadline = time.monotonic() + 60
+        while True:
+            try:
+                with urllib.request.urlopen(f"{self.host}/api/version", timeout=5):
+                    return
+            except (urllib.error.URLError, OSError):
+                assert time.monotonic() < deadline, (self._folder / "log").read_text()[-2000:]
+                time.sleep(0.1)
+
+    def stop(self, *, kill: bool = False) -> None:
+        """End it; killed, its runners may outlive it."""
+        if self._process is not None:
+            runners = self._runners()
+            (self._process.kill if kill else self._process.terminate)()
+            self._process.wait(30)
+            self._process = None
+            for runner in runners if kill else ():
+                os.kill(runner, 9)
+
+    def _runners(self) -> list[int]:
+        assert self._process is not None
+        children = Path(f"/proc/{self._process.pid}/task/{self._process.pid}/children")
+        tasks = children.parent.parent
+        found: list[int] = []
+        for task in tasks.iterdir():
+            found += [int(number) for number in (task / "children").read_text().split()]
+        return found
+
+
+def find_ollama() -> Path | None:
+    """The binary on PATH or the one that `make ollama` links."""
+    linked = ROOT / ".venv" / "bin" / "ollama"
+    found = shutil.which("ollama")
+    return Path(found) if found else (linked if linked.exists() else None)
+
+
+@pytest.fixture(scope="session")
+def ollama_binary() -> Path:
+    """A real Ollama."""
+    binary = find_ollama()
+    if binary is None:
+        reason = "no Ollama: `make ollama` builds one"
+        if os.environ.get("CI") or os.environ.get("BECAS_REQUIRE_OLLAMA"):
+            pytest.fail(reason)
+        pytest.skip(reason)
+    return binary
+
+
+@pytest.fixture(scope="session")
+def start_ollama(tmp_path_factory: pytest.TempPathFactory, ollama_binary: Path) -> Iterator[Callable[[], OllamaServer]]:
+    """Starts real Ollama servers, each with models of its own."""
+    servers: list[OllamaServer] = []
+
+    def start() -> OllamaServer:
+        server = OllamaServer(ollama_binary, tmp_path_factory.mktemp("ollama"))
+        servers.append(server)
+        server.start()
+        return server
+
+    yield start
+    for server in servers:
+        server.stop()
+
+
+@pytest_asyncio.fixture(scope="session", loop_scope="session")
+async def ollama(start_ollama: Callable[[], OllamaServer], base: Path) -> AsyncIterator[OllamaRuntime]:
+    """A real Ollama that serves SmolLM2, shared by the tests."""
+    server = await asyncio.to_thread(start_ollama)
+    runtime = OllamaRuntime(OllamaSettings(host=server.host, context=512, threads=1))
+    await runtime.create(ModelDefinition(name="smollm2", base=base))
+    yield runtime
+    await runtime.close()
+
+
+@pytest.fixture(scope="session", params=["embedded", "ollama"])
+def runtime(request: pytest.FixtureRequest) -> Runtime:
+    """Each runtime in turn."""
+    found: Any = request.getfixturevalue(request.param)
+    assert isinstance(found, Runtime)
+    return found

@@ -1,0 +1,152 @@
+"""Shadow tests as bots and operators call them: a real server, a real model."""
+
+import time
+from collections.abc import Callable
+from typing import TypeVar
+
+import grpc
+import pytest
+
+from becas.ft.v1 import event_pb2, ingest_pb2, shadow_pb2
+from helpers import canaries, models
+from helpers.rpc import details
+from helpers.served import SCAM, SECONDS, Served
+
+Found = TypeVar("Found")
+
+
+def question(request_id: str, text: str = "claim the prize now") -> shadow_pb2.ShadowTestRequest:
+    return shadow_pb2.ShadowTestRequest(
+        category=SCAM, input=text, user_id=canaries.USER, guild_id=canaries.GUILD, request_id=request_id
+    )
+
+
+def test_a_trial_from_the_first_request_to_its_end(served: Served) -> None:
+    """Asked, shadowed, judged twice, corrected through ingest, reported, stopped; ids and secrets stay out of it."""
+    trial = served.set_up(models.candidate(1))
+    first = served.shadow.ShadowTest(question(canaries.EVENT_PREFIX, canaries.TEXT), timeout=SECONDS)
+    again = served.shadow.ShadowTest(question(canaries.EVENT_PREFIX, canaries.TEXT), timeout=SECONDS)
+    with pytest.raises(grpc.RpcError) as other:
+        served.shadow.ShadowTest(question(canaries.EVENT_PREFIX, "another text"), timeout=SECONDS)
+    judged = served.shadow.RecordTruth(
+        shadow_pb2.RecordTruthRequest(request_id=canaries.EVENT_PREFIX, truth="true"), timeout=SECONDS
+    )
+
+    assert trial.running
+    assert (first, first.sampled, first.model) == (again, True, models.BASE)
+    assert first.label in {"true", "false"}
+    assert details(other.value).code is grpc.StatusCode.ALREADY_EXISTS
+    assert list(judged.trial_ids) == [trial.trial_id]
+
+    correction = event_pb2.Event(
+        event_id="evt-correction-1",
+        causation_id=canaries.EVENT_PREFIX,
+        guild_id=canaries.GUILD,
+        ai_correction=event_pb2.AiCorrection(
+            correction=event_pb2.Correction(
+                ai_decision=event_pb2.AiDecision(action="ban", context="claim the prize now", confidence=0.9),
+                category="false_positive",
+                lesson="A raffle of the guild itself.",
+                corrected_label="false",
+            )
+        ),
+    )
+    receipts = served.ingest.Ingest(ingest_pb2.IngestRequest(events=[correction]), timeout=SECONDS).receipts
+    assert receipts[0].status == ingest_pb2.STATUS_ACCEPTED
+    report = wait_for(lambda: _judged_false(served, trial.trial_id))
+    assert (report.requests, report.sampled, report.pairs, report.judged) == (1, 1, 1, 1)
+    assert report.recommendation == shadow_pb2.RECOMMENDATION_NEED_MORE_DATA
+    assert "1 are judged" in report.reasoning or "1 of 100 judged" in report.reasoning
+
+    ended = served.shadow.StopShadowTest(
+        shadow_pb2.StopShadowTestRequest(trial_id=trial.trial_id, reason=canaries.TEXT), timeout=SECONDS
+    ).trial
+    assert not ended.running
+    assert canaries.found_in(ended.SerializeToString()) == []
+
+
+def _judged_false(served: Served, trial_id: str) -> shadow_pb2.ComparisonReport | None:
+    report = served.report(trial_id).report
+    return report if [group.label for group in report.classes] == ["false"] and report.pairs else None
+
+
+def wait_for(look: Callable[[], Found | None]) -> Found:
+    deadline = time.monotonic() + SECONDS
+    while time.monotonic() < deadline:
+        if (found := look()) is not None:
+            return found
+        time.sleep(0.2)
+    raise AssertionError("it did not happen")
+
+
+def test_only_disagreements_need_a_label(served: Served) -> None:
+    """The queue pages through unlabelled disagreements, oldest first; a pair's id judges it."""
+    trial = served.set_up(models.candidate(2))
+    for number in range(5):
+        assert not served.compare(trial.trial_id, number, b_right=True, truth=None)
+    assert served.compare(trial.trial_id, 0, b_right=True, truth=None)
+
+    pages, token = [], ""
+    while True:
+        answer = served.shadow.ListDisagreements(
+            shadow_pb2.ListDisagreementsRequest(trial_id=trial.trial_id, page_size=2, page_token=token),
+            timeout=SECONDS,
+        )
+        pages.append([entry.pair_id for entry in answer.disagreements])
+        if not (token := answer.next_page_token):
+            break
+    assert [len(page) for page in pages] == [2, 2, 1]
+    named = [name for page in pages for name in page]
+    assert len(set(named)) == 5
+    for name in named:
+        request = shadow_pb2.RecordTruthRequest(request_id=name, truth="true")
+        assert list(served.shadow.RecordTruth(request, timeout=SECONDS).trial_ids) == [trial.trial_id]
+    report = served.report(trial.trial_id, html=True)
+    assert (report.report.wins, report.report.losses) == (5, 0)
+    # Everything that a page shows is in it.
+    assert "http" not in report.html.replace("http-equiv", "")
+    assert trial.trial_id in report.html
+    assert report.html.count("<svg") == 4
+    stats = served.shadow.GetShadowStats(shadow_pb2.GetShadowStatsRequest(), timeout=SECONDS)
+    assert stats.pairs_by_model[models.candidate(2)] == 5
+    served.shadow.StopShadowTest(shadow_pb2.StopShadowTestRequest(trial_id=trial.trial_id), timeout=SECONDS)
+
+
+@pytest.mark.parametrize(
+    ("call", "code", "field"),
+    [
+        (("RecordTruth", shadow_pb2.RecordTruthRequest(request_id="never-asked", truth="true")), "NOT_FOUND", ""),
+        (("RecordTruth", shadow_pb2.RecordTruthRequest(truth="true")), "INVALID_ARGUMENT", "request_id"),
+        (("GetComparisonReport", shadow_pb2.GetComparisonReportRequest(trial_id="no-trial-1")), "NOT_FOUND", ""),
+        (("ListDisagreements", shadow_pb2.ListDisagreementsRequest(page_size=-1)), "INVALID_ARGUMENT", "page_size"),
+        (("ListDisagreements", shadow_pb2.ListDisagreementsRequest(page_token="?")), "INVALID_ARGUMENT", "page_token"),
+        (
+            ("SetUpShadowTest", shadow_pb2.SetUpShadowTestRequest(category=SCAM, candidate_model="smollm2")),
+            "INVALID_ARGUMENT",
+            "candidate_model",
+        ),
+        (
+            ("SetUpShadowTest", shadow_pb2.SetUpShadowTestRequest(category=SCAM, candidate_model="nobody")),
+            "NOT_FOUND",
+            "",
+        ),
+        (("ShadowTest", shadow_pb2.ShadowTestRequest(category=SCAM, request_id="r")), "INVALID_ARGUMENT", "input"),
+        (
+            ("ShadowTest", shadow_pb2.ShadowTestRequest(category=SCAM, input="x", request_id="pair:1")),
+            "INVALID_ARGUMENT",
+            "request_id",
+        ),
+        (("ShadowTest", shadow_pb2.ShadowTestRequest(input="x", request_id="r")), "INVALID_ARGUMENT", "category"),
+    ],
+)
+def test_a_refusal_names_the_field_and_the_remedy(
+    served: Served, call: tuple[str, object], code: str, field: str
+) -> None:
+    """Unknown things are NOT_FOUND, unusable fields INVALID_ARGUMENT."""
+    method, request = call
+    with pytest.raises(grpc.RpcError) as caught:
+        getattr(served.shadow, method)(request, timeout=SECONDS)
+
+    found = details(caught.value)
+    assert found.code is grpc.StatusCode[code]
+    assert list(found.fields) == ([field] if field else [])

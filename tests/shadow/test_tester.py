@@ -1,0 +1,252 @@
+"""A answers; B can neither delay, change nor fail that answer, and the same request is the same for good."""
+
+import asyncio
+import math
+import time
+from functools import partial
+from pathlib import Path
+
+import pytest
+from scipy.stats import binom
+
+from becas.ft.v1 import event_pb2, ingest_pb2, shadow_pb2
+from becas_ft._core import Core
+from becas_ft.ledger.schema import PAIRS, TRIAL_COUNTS
+from becas_ft.rollout.gate import Policy
+from becas_ft.runtime.errors import RuntimeUnavailable
+from becas_ft.runtime.protocol import GenerateRequest
+from becas_ft.shadow import judged, report, truth
+from becas_ft.shadow.tester import RequestConflictError
+from helpers import canaries, fake_runtime
+from helpers.bench import Bench, OpenBench
+from helpers.fake_runtime import Behaviour, says
+from helpers.served import SCAM
+
+
+def question(number: int = 1, text: str = "claim the prize now", guild: str = "") -> shadow_pb2.ShadowTestRequest:
+    return shadow_pb2.ShadowTestRequest(
+        category=SCAM, input=text, request_id=f"request-{number}", user_id=str(number), guild_id=guild
+    )
+
+
+def without_trial(answer: shadow_pb2.ShadowTestResponse) -> bytes:
+    """The answer's bytes, but for whether B was asked."""
+    kept = shadow_pb2.ShadowTestResponse()
+    kept.CopyFrom(answer)
+    kept.sampled = False
+    return kept.SerializeToString(deterministic=True)
+
+
+@pytest.mark.parametrize(
+    ("behaviour", "failure"),
+    [
+        (fake_runtime.is_slow, ""),
+        (fake_runtime.fails, "unavailable"),
+        (fake_runtime.crashes, "unavailable"),
+        (fake_runtime.hangs, "timeout"),
+        (fake_runtime.garbage, "unparsable"),
+    ],
+)
+async def test_whatever_b_does_a_answers_the_same_bytes(bench: OpenBench, behaviour: Behaviour, failure: str) -> None:
+    """Slow, failing, crashing, hanging and garbage-answering B: A's bytes are those without a test, and as quick."""
+    async with bench(behaviour) as alone:
+        expected = without_trial(await alone.tester.answer(question(0)))
+    async with bench(behaviour, candidate_timeout=0.2) as parts:
+        trial = parts.set_up()
+        started = time.monotonic()
+        answers = [await parts.tester.answer(question(number)) for number in range(1, 4)]
+        seconds = time.monotonic() - started
+        await parts.tester.settle()
+        record = parts.ledger.read(partial(judged.load, trial_id=trial.trial_id))
+
+    assert {without_trial(answer) for answer in answers} == {expected}
+    assert all(answer.sampled for answer in answers)
+    assert seconds < 3 * 0.2
+    assert [row.b.failure for row in record.rows] == [failure] * 3
+
+
+async def test_too_many_waiting_are_dropped_and_counted(bench: OpenBench) -> None:
+    """Past the limit B is not asked: no answer waits, nothing piles up, and the report can tell."""
+    async with bench(fake_runtime.hangs, candidate_waiting=2, candidate_timeout=0.3) as parts:
+        trial = parts.set_up()
+        for number in range(7):
+            await parts.tester.answer(question(number))
+        await parts.tester.settle()
+        counts = parts.ledger.read(lambda transaction: transaction.get(TRIAL_COUNTS, trial.trial_id))
+
+        assert counts is not None
+        assert (counts.requests, counts.sampled, counts.overflow) == (7, 7, 5)
+
+
+async def test_without_a_there_is_no_answer(bench: OpenBench) -> None:
+    """A's failure is the caller's to know; the next try asks again."""
+    async with bench(a=fake_runtime.fails) as parts:
+        with pytest.raises(RuntimeUnavailable):
+            await parts.tester.answer(question())
+        parts.runtime.behaviours["smollm2"] = says(is_scam=True)
+
+        assert (await parts.tester.answer(question())).label == "true"
+
+
+async def test_a_repeated_request_has_one_answer_for_good(bench: OpenBench) -> None:
+    """At once, later, and after a restart; another input under the same id is refused."""
+    async with bench() as parts:
+        first, beside = await asyncio.gather(*(parts.tester.answer(question()) for _ in range(2)))
+        assert parts.runtime.asked["smollm2"] == 1
+        with pytest.raises(RequestConflictError):
+            await parts.tester.answer(question(text="another text"))
+    async with bench(a=says(is_scam=True)) as parts:
+        after = await parts.tester.answer(question())
+        with pytest.raises(RequestConflictError):
+            await parts.tester.answer(question(text="another text"))
+
+    assert first == beside == after
+
+
+async def test_the_share_that_is_sampled(bench: OpenBench) -> None:
+    """20 % within what chance allows, and the same requests after a restart."""
+    numbers = range(600)
+    async with bench() as parts:
+        parts.set_up(rate=0.2)
+        first = [(await parts.tester.answer(question(number))).sampled for number in numbers]
+        await parts.tester.settle()
+    async with bench() as parts:
+        again = [(await parts.tester.answer(question(number))).sampled for number in numbers]
+
+    assert first == again
+    low, high = binom.interval(1 - 1e-6, len(first), 0.2)
+    assert low <= sum(first) <= high
+
+
+async def test_truth_in_any_order_corrected_once(bench: OpenBench) -> None:
+    """Before the pair, after it, and corrected: the evidence is that of the labels as they stand."""
+    async with bench(fake_runtime.is_slow, a=says(is_scam=True)) as parts:
+        trial = parts.set_up()
+        await parts.tester.answer(question(1))
+        await parts.tester.flush()
+        name = parts.core.pseudonym("event", "request-1")
+        early = parts.ledger.write(partial(truth.record, pseudonym=name, truth="false"))
+        await parts.tester.settle()
+        won = _report(parts, trial.trial_id)
+        corrected = parts.ledger.write(partial(truth.record, pseudonym=name, truth="true"))
+        lost = _report(parts, trial.trial_id)
+        parts.ledger.write(partial(truth.record, pseudonym=name, truth="true"))
+        same = _report(parts, trial.trial_id)
+    async with bench() as parts:
+        restarted = _report(parts, trial.trial_id)
+
+    assert (early, corrected) == ((trial.trial_id, False), (trial.trial_id, True))
+    assert ((won.wins, won.losses), (lost.wins, lost.losses)) == ((1, 0), (0, 1))
+    assert lost == same == restarted
+
+
+def _report(parts: Bench, trial_id: str) -> shadow_pb2.ComparisonReport:
+    return report.build(parts.ledger.read(partial(judged.load, trial_id=trial_id)), Policy())
+
+
+async def test_a_correction_becomes_truth_exactly_once(bench: OpenBench) -> None:
+    """Killed between the two stores, before or after the ledger's commit: one truth, one place in the order."""
+
+    class KilledError(BaseException):
+        """Stands for kill -9."""
+
+    class Outbox:
+        """The core's, killed before it forgets."""
+
+        def __init__(self, core: Core) -> None:
+            self.outbox = core.outbox
+
+        def outbox_trim(self, _: int) -> None:
+            raise KilledError
+
+    async with bench() as parts:
+        trial = parts.set_up()
+        await parts.tester.answer(question(1, guild=canaries.GUILD))
+        await parts.tester.settle()
+        correction = event_pb2.Event(event_id="c", causation_id="request-1", guild_id=canaries.GUILD)
+        said = correction.ai_correction.correction
+        said.category, said.corrected_label, said.lesson = "false_negative", "true", "A prize that nobody announced."
+        said.ai_decision.context = "claim the prize now"
+        parts.core.ingest(ingest_pb2.IngestRequest(events=[correction]).SerializeToString())
+        with pytest.raises(KilledError):
+            truth.consume(parts.ledger, Outbox(parts.core))
+        once = _report(parts, trial.trial_id)
+    async with bench() as parts:
+        assert truth.consume(parts.ledger, parts.core) == 0
+        again = _report(parts, trial.trial_id)
+        [(_, row)] = parts.ledger.read(lambda transaction: list(transaction.scan(PAIRS)))
+
+    assert (once.wins, once.judged) == (1, 1)
+    assert once == again
+    assert (row.truth, row.resolved) == ("true", 1)
+
+
+async def test_no_raw_id_and_no_secret_reaches_the_ledger(bench: OpenBench, tmp_path: Path) -> None:
+    """Requests full of secrets leave pseudonyms and placeholders, and a guild without consent leaves nothing."""
+
+    async def repeats(_: GenerateRequest) -> str:
+        return '{"isScam":true,"scamType":"prize","reasoning":"' + canaries.TEXT + '"}'
+
+    async with bench(repeats, a=repeats) as parts:
+        trial = parts.set_up()
+        request = shadow_pb2.ShadowTestRequest(
+            category=SCAM,
+            input=canaries.TEXT,
+            context=canaries.TEXT,
+            user_id=canaries.USER,
+            guild_id=canaries.GUILD,
+            request_id=canaries.EVENT_PREFIX,
+        )
+        await parts.tester.answer(request)
+        parts.core.set_consent("the guild that said no", granted=False)
+        answer = await parts.tester.answer(question(9, guild="the guild that said no"))
+        await parts.tester.settle()
+        record = parts.ledger.read(partial(judged.load, trial_id=trial.trial_id))
+
+    assert answer.label == "true"
+    assert not answer.sampled
+    assert len(record.rows) == 1
+    assert "prize" in record.rows[0].input
+    assert canaries.search(tmp_path) == []
+
+
+async def test_the_recommendation_follows_from_the_numbers(bench: OpenBench) -> None:
+    """The e-value is the closed form of its wins, the threshold π²v²/(6·.05), and the words repeat both."""
+    async with bench(a=says(is_scam=False), b=says(is_scam=True)) as parts:
+        trial = parts.set_up()
+        for number in range(100):
+            await parts.tester.answer(question(number))
+        await parts.tester.settle()
+        for number in range(100):
+            name = parts.core.pseudonym("event", f"request-{number}")
+            parts.ledger.write(partial(truth.record, pseudonym=name, truth="true"))
+            if number == 4:
+                few = _report(parts, trial.trial_id)
+        enough = _report(parts, trial.trial_id)
+
+    assert trial.e_threshold == pytest.approx(math.pi**2 / (6 * 0.05))
+    # The mean of (2p)⁵ over win rates p uniform between ½ and 1.
+    assert few.e_value_plain == pytest.approx((2**6 - 1) / 6)
+    assert few.recommendation == shadow_pb2.RECOMMENDATION_NEED_MORE_DATA
+    assert "5 of 100 judged pairs" in few.reasoning
+    assert (enough.wins, enough.recommendation) == (100, shadow_pb2.RECOMMENDATION_PROMOTE_B)
+    assert "100 judged pairs, at least 100" in enough.reasoning
+
+
+async def test_a_member_is_erased_for_good(bench: OpenBench, tmp_path: Path) -> None:
+    """Requests and pairs go, on disk down to the free pages and in memory; others' stay."""
+    async with bench() as parts:
+        trial = parts.set_up()
+        for number in (1, 2):
+            await parts.tester.answer(question(number, text=f"claim the marmalade{number} prize"))
+        await parts.tester.settle()
+        on_disk = (tmp_path / "data" / "ledger" / "data.mdb").read_bytes
+        assert b"marmalade1" in on_disk()
+
+        erased = await parts.tester.erase(user=parts.core.pseudonym("user", "1"))
+
+        record = parts.ledger.read(partial(judged.load, trial_id=trial.trial_id))
+        assert (erased, len(record.rows)) == (1, 1)
+        assert b"marmalade1" not in on_disk()
+        assert b"marmalade2" in on_disk()
+        assert (await parts.tester.answer(question(1, text="another text"))).label == "false"
