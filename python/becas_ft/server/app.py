@@ -4,7 +4,7 @@ import asyncio
 import signal
 from collections.abc import AsyncIterator, Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass
 from functools import partial
 from typing import Final
@@ -47,6 +47,10 @@ from becas_ft.server.truths import take_truths
 # How long load balancers have to see NOT_SERVING before calls are refused.
 _NOTICE_SECONDS: Final = 0.25
 _FLUSH_SECONDS: Final = 1.0
+# A call that gRPC has received and not handed over when it stops is CANCELLED, which no client repeats: callers get
+# time to hear UNAVAILABLE and go, up to the limit for those that never pause.
+_QUIET_SECONDS: Final = 0.1
+_QUIET_LIMIT_SECONDS: Final = 2.0
 
 _log = structlog.get_logger("becas_ft.server")
 
@@ -208,13 +212,21 @@ async def _drain(application: Application, listening: Listening, impatient: asyn
     await application.health.enter_graceful_shutdown()
     await asyncio.sleep(_NOTICE_SECONDS)
     application.draining.set()
-    idle, hurry = asyncio.create_task(listening.calls.idle()), asyncio.create_task(impatient.wait())
+    idle, hurry = asyncio.create_task(_settled(listening.calls)), asyncio.create_task(impatient.wait())
     seconds = application.config.server.drain_seconds
     await asyncio.wait({idle, hurry}, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
     # What was answered a moment ago still has to leave the socket.
     await listening.server.stop(_FLUSH_SECONDS if idle.done() else None)
     idle.cancel()
     hurry.cancel()
+
+
+async def _settled(calls: CallInterceptor) -> None:
+    """Wait until every call that was in flight has ended and callers have stopped coming."""
+    await calls.idle()
+    with suppress(TimeoutError):
+        async with asyncio.timeout(_QUIET_LIMIT_SECONDS):
+            await calls.quiet(_QUIET_SECONDS)
 
 
 async def _watched(run: Callable[[Application], Awaitable[None]], application: Application) -> None:

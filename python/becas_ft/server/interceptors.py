@@ -80,12 +80,21 @@ class CallInterceptor(grpc.aio.ServerInterceptor):
         self._default_deadline = default_deadline
         self._draining = draining
         self._in_flight = 0
+        self._begun = 0
         self._idle = asyncio.Event()
         self._idle.set()
 
     async def idle(self) -> None:
         """Wait until no call is in flight."""
         await self._idle.wait()
+
+    async def quiet(self, seconds: float) -> None:
+        """Wait until no call is in flight and none has begun for some seconds."""
+        begun = -1
+        while begun != self._begun or self._in_flight:
+            await self.idle()
+            begun = self._begun
+            await asyncio.sleep(seconds)
 
     async def intercept_service(
         self, continuation: Continuation, handler_call_details: grpc.HandlerCallDetails
@@ -166,6 +175,7 @@ class CallInterceptor(grpc.aio.ServerInterceptor):
         now = time.monotonic()
         _deadline.set(None if left is None else now + left)
         self._in_flight += 1
+        self._begun += 1
         self._idle.clear()
         self._metrics.rpcs_in_flight.inc()
         return _Call(method, uuid.uuid4().hex, now)
