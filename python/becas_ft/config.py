@@ -183,6 +183,8 @@ class Training(Section):
     min_parity: Share = 0.98
     parity_inputs: Positive = 300
     check_interval_seconds: Seconds = 3600.0
+    max_attempts: Positive = 3
+    retry_seconds: Seconds = 900.0
 
 
 class Readiness(Section):

@@ -83,13 +83,13 @@ def test_reversed_scans_stop_at_prefix_and_start_before_key(tmp_path: Path) -> N
     assert keys(prefix="zebra") == []
 
 
-def test_the_map_grows_under_concurrent_readers(tmp_path: Path) -> None:
-    """Nothing is lost when 1 MiB becomes many while others read."""
-    ledger = Ledger(tmp_path, map_size=1 << 20)
+def test_a_ledger_holds_what_is_written_while_others_read(tmp_path: Path) -> None:
+    """Six megabytes in sixty commits beside three readers; the file is no larger than what it holds takes."""
+    ledger = Ledger(tmp_path)
     stop = threading.Event()
 
     def read() -> None:
-        while not stop.is_set():
+        while not stop.wait(0.001):
             ledger.read(lambda transaction: transaction.count(AUDIT))
 
     readers = [threading.Thread(target=read) for _ in range(3)]
@@ -102,6 +102,20 @@ def test_the_map_grows_under_concurrent_readers(tmp_path: Path) -> None:
         reader.join()
 
     assert ledger.read(lambda transaction: len(list(transaction.scan(AUDIT)))) == 60
+    assert (tmp_path / "data.mdb").stat().st_size < 20 << 20
+
+
+def test_a_full_ledger_says_so_and_is_read_on(tmp_path: Path) -> None:
+    """What does not fit is refused whole; what was written stays."""
+    ledger = Ledger(tmp_path, map_size=1 << 20)
+    for _ in range(3):
+        append(ledger, "x" * 100_000)
+
+    with pytest.raises(LedgerError, match="the ledger is full"):
+        append(ledger, "x" * 1_000_000)
+
+    assert ledger.read(lambda transaction: len(list(transaction.scan(AUDIT)))) == 3
+    assert append(ledger, "small") == 4
 
 
 def test_compaction_leaves_no_deleted_bytes(tmp_path: Path) -> None:

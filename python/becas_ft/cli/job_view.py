@@ -72,15 +72,15 @@ def print_jobs(jobs: Iterable[training_pb2.Job]) -> None:
 
 
 def print_pipeline(rows: Sequence[training_pb2.CategoryPipeline]) -> None:
-    """What each category has and lacks."""
+    """Where each category is, and what comes next."""
     from becas.ft.v1 import example_pb2
 
-    table = Table("category", "stage", "lacks", box=SIMPLE_HEAD)
+    table = Table("category", "stage", "next", box=SIMPLE_HEAD)
     for row in rows:
         table.add_row(
             enum_name(example_pb2.Category.DESCRIPTOR, row.category),
             enum_name(_STAGES, row.stage),
-            "; ".join(row.lacks) or "nothing",
+            row.next,
         )
     wide_console().print(table)
 

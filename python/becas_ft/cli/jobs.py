@@ -10,6 +10,7 @@ from becas_ft.cli.options import DEFAULT_SERVER, Json, Server
 def jobs(
     category: Annotated[str, typer.Option(help="Only this category, such as scam_detection.")] = "",
     cancel: Annotated[str, typer.Option(metavar="JOB", help="End this job instead.")] = "",
+    check: Annotated[bool, typer.Option("--check", help="Look at every category now, not within the hour.")] = False,
     server: Server = DEFAULT_SERVER,
     as_json: Json = False,
 ) -> None:
@@ -23,6 +24,8 @@ def jobs(
         stub = training_service_pb2_grpc.TrainingServiceStub(channel)
         if cancel:
             stub.CancelJob(training_pb2.CancelJobRequest(job_id=cancel), timeout=CALL_SECONDS)
+        if check:
+            stub.CheckPipeline(training_pb2.CheckPipelineRequest(), timeout=CALL_SECONDS)
         number = enum_value("--category", example_pb2.Category.DESCRIPTOR, category)
         found = stub.ListJobs(training_pb2.ListJobsRequest(category=number), timeout=CALL_SECONDS)
         pipeline = stub.GetPipelineStats(training_pb2.GetPipelineStatsRequest(), timeout=CALL_SECONDS)

@@ -14,8 +14,8 @@ from becas_ft.ledger.schema import META, SCHEMA_VERSION, TABLES, KeyT, MessageT,
 
 Result = TypeVar("Result")
 
-_FIRST_MAP_SIZE = 64 << 20
-_MAXIMUM_MAP_SIZE = 64 << 30
+# Address space, not memory or disk: the file grows with what is written, so nobody ever has to wait for a resize.
+_MAP_SIZE = 64 << 30
 _MAXIMUM_DATABASES = 64
 
 
@@ -117,15 +117,16 @@ class Ledger:
 
     Arguments:
         path: the environment's folder, made where missing.
-        map_size: bytes of address space to begin with; grows by itself.
+        map_size: bytes that it may grow to.
+
     Raises: LedgerError where the folder holds a newer schema.
     """
 
-    def __init__(self, path: Path, *, map_size: int = _FIRST_MAP_SIZE) -> None:
+    def __init__(self, path: Path, *, map_size: int = _MAP_SIZE) -> None:
         path.mkdir(parents=True, exist_ok=True, mode=0o700)
         self._path = path
         self._map_size = map_size
-        # Growing the map is legal only while no transaction is open: transactions share, the grower excludes.
+        # The environment is closed and opened again only while no transaction is open: those share, a rewrite excludes.
         self._gate = _Gate()
         self._open()
         self.write(_check_version)
@@ -138,14 +139,13 @@ class Ledger:
     def write(self, change: Callable[[WriteTransaction], Result]) -> Result:
         """Runs a function whose changes are on disk, all of them, when this returns; none if it raises.
 
-        The function may run again when the map had to grow, so it must have no other effect.
+        Raises: LedgerError where the ledger is full; reading goes on.
         """
-        while True:
-            try:
-                with self._gate.shared(), self._environment.begin(write=True) as transaction:
-                    return change(WriteTransaction(transaction, self._databases))
-            except lmdb.MapFullError as error:
-                self._grow(error)
+        try:
+            with self._gate.shared(), self._environment.begin(write=True) as transaction:
+                return change(WriteTransaction(transaction, self._databases))
+        except lmdb.MapFullError as error:
+            raise LedgerError("the ledger is full: erase old trials") from error
 
     def close(self) -> None:
         """Closes the environment; later calls fail."""
@@ -171,14 +171,6 @@ class Ledger:
         self._databases = {
             name: self._environment.open_db(name.encode()) for name in [META, *(table.name for table in TABLES)]
         }
-
-    def _grow(self, error: lmdb.MapFullError) -> None:
-        with self._gate.exclusive():
-            size = self._environment.info()["map_size"] * 2
-            self._map_size = size
-            if size > _MAXIMUM_MAP_SIZE:
-                raise LedgerError("the ledger is full: free disk space, or erase old trials") from error
-            self._environment.set_mapsize(size)
 
 
 class _Gate:

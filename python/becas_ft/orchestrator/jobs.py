@@ -1,15 +1,16 @@
 """Training jobs: asked for, journalled step by step, resumed after a crash, watched, cancelled."""
 
 import asyncio
+import itertools
 import time
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol, TypeVar
+from typing import Protocol, TypeAlias, TypeVar
 
 import structlog
 
-from becas.ft.v1 import dataset_pb2, published_event_pb2, training_pb2
+from becas.ft.v1 import dataset_pb2, example_pb2, model_pb2, published_event_pb2, training_pb2
 from becas_ft import errors
 from becas_ft.ledger import Ledger, ReadTransaction, WriteTransaction
 from becas_ft.ledger.schema import JOBS, MODELS
@@ -20,14 +21,20 @@ from becas_ft.orchestrator.training_job import Category, Settings, Work
 from becas_ft.rollout import published, registry
 from becas_ft.runtime.errors import ModelRuntimeError
 from becas_ft.runtime.protocol import Runtime
+from becas_ft.shadow import trials
 from becas_ft.training.errors import TrainingError
 from becas_ft.training.job import Adapter
 from becas_ft.training.trainer import Trainer
 
 Result = TypeVar("Result")
+CategoryNumber: TypeAlias = "example_pb2.Category.ValueType"
 
 _SECONDS_BETWEEN_NOTES = 0.5
 _SECONDS_PER_DAY = 86_400.0
+# Numbers of the ledger, by category: gold examples ever seen (plus one, as 0 is never) and the time, when the job in
+# flight began, and when the last training that came to a result did. A failed one does not count: it is tried again.
+_BEGUN_GOLD, _BEGUN_MS = "gold_begun", "begun_ms"
+_TRAINED_GOLD, _TRAINED_MS = "gold_ever", "trained_ms"
 
 _log = structlog.get_logger("becas_ft.jobs")
 
@@ -75,12 +82,20 @@ class Jobs:
         parts: what they are made with.
         settings: how they are run.
         thresholds: when a category is ready.
+        now: seconds since the epoch.
     """
 
-    def __init__(self, parts: Parts, settings: Settings, thresholds: readiness.Thresholds) -> None:
+    def __init__(
+        self,
+        parts: Parts,
+        settings: Settings,
+        thresholds: readiness.Thresholds,
+        now: Callable[[], float] = time.time,
+    ) -> None:
         self._parts = parts
         self._settings = settings
         self._thresholds = thresholds
+        self._now = now
         self._tasks: dict[str, asyncio.Task[None]] = {}
         self._changed = asyncio.Condition()
         self._training = asyncio.Lock()
@@ -136,8 +151,8 @@ class Jobs:
                 raise errors.ConflictError(f"job {running.job_id} is in flight: wait for it, or cancel it")
             number = transaction.number(f"jobs:{category.name}") + 1
             transaction.set_number(f"jobs:{category.name}", number)
-            transaction.set_number(f"gold_ever:{category.name}", row.gold_ever + 1)
-            transaction.set_number(f"trained_ms:{category.name}", int(time.time() * 1000))
+            transaction.set_number(f"{_BEGUN_GOLD}:{category.name}", row.gold_ever + 1)
+            transaction.set_number(f"{_BEGUN_MS}:{category.name}", int(self._now() * 1000))
             job = training_pb2.Job(
                 job_id=f"{category.name}-{number}",
                 category=request.category,
@@ -147,7 +162,7 @@ class Jobs:
                 overrides=[f"not ready: {one}" for one in lacking],
                 request=request,
             )
-            job.created.GetCurrentTime()
+            job.created.FromMilliseconds(int(self._now() * 1000))
             _touch(job)
             transaction.put(JOBS, job.job_id, job)
             return job
@@ -203,13 +218,49 @@ class Jobs:
             await self._end(job_id, Happening.CANCEL, "cancelled on request", cancelled=True)
         return await self.get(job_id)
 
-    async def advance(self, job_id: str, happening: Happening, reason: str = "") -> training_pb2.Job:
-        """Moves a job on for whoever evaluates and promotes it."""
-        if happening in {Happening.FAIL, Happening.REFUSE}:
-            await self._end(job_id, happening, reason)
-        else:
-            await self._move(job_id, happening)
-        return await self.get(job_id)
+    async def pass_gate(self, job_id: str, why: str, *, trial_id: str, evidence: str) -> None:
+        """Offers the candidate for promotion, and publishes that."""
+
+        def change(transaction: WriteTransaction) -> None:
+            job = _require(transaction, job_id)
+            _step(job, Happening.GATE_PASSED, why)
+            published.publish(
+                transaction,
+                published_event_pb2.PublishedEvent(
+                    name="fine_tuning.ready_for_promotion",
+                    category=job.category,
+                    model=job.model,
+                    job_id=job_id,
+                    trial_id=trial_id,
+                    reason=why,
+                    data=evidence,
+                ),
+            )
+            transaction.put(JOBS, job_id, job)
+
+        await self._write(change)
+        await self._tell()
+
+    async def settle(self, job_id: str) -> None:
+        """Ends a job whose candidate answers."""
+        await self._move(job_id, Happening.PROMOTED, "answers production")
+
+    async def refuse(self, job_id: str, why: str) -> None:
+        """Ends a job whose candidate is not wanted; its shadow test ends with it."""
+        await self._end(job_id, Happening.REFUSE, why)
+
+    async def say(self, job_id: str, words: str) -> None:
+        """Tells watchers what a job waits for."""
+        if (await self.get(job_id)).step_name != words:
+
+            def change(record: training_pb2.Job) -> None:
+                record.step_name = words
+
+            await self._change(job_id, change)
+
+    async def failed_in_a_row(self, category: int) -> list[training_pb2.Job]:
+        """The category's newest jobs that failed, newest first, up to one that came to a result."""
+        return list(itertools.takewhile(_broke, await self.all(category)))
 
     async def lacks(self, category: int) -> list[str]:
         """What a category is missing for a training; empty when it is ready."""
@@ -217,8 +268,8 @@ class Jobs:
         name = registry.category_name(row.category)
 
         def view(transaction: ReadTransaction) -> readiness.Progress:
-            gold_then = transaction.number(f"gold_ever:{name}")
-            trained_ms = transaction.number(f"trained_ms:{name}")
+            gold_then = transaction.number(f"{_TRAINED_GOLD}:{name}")
+            trained_ms = transaction.number(f"{_TRAINED_MS}:{name}")
             job = in_flight_of(transaction, category)
             return readiness.Progress(
                 gold=row.tiers.gold,
@@ -227,7 +278,7 @@ class Jobs:
                 gold_ever=row.gold_ever,
                 job_in_flight=job.job_id if job else "",
                 gold_ever_at_training=gold_then - 1 if gold_then else None,
-                days_since_training=(time.time() - trained_ms / 1000) / _SECONDS_PER_DAY if trained_ms else 0.0,
+                days_since_training=(self._now() - trained_ms / 1000) / _SECONDS_PER_DAY if trained_ms else 0.0,
             )
 
         return readiness.lacks(await self._read(view), self._thresholds)
@@ -249,7 +300,10 @@ class Jobs:
             work = await self._work(job)
             async with self._training:
                 await self._steps(job_id, work, started)
-        except (TrainingError, ModelRuntimeError, errors.BecasError, checks.CheckFailedError, OSError) as error:
+        except checks.CheckFailedError as error:
+            _log.warning("job_refused", job=job_id)
+            await self._fail(job_id, work, str(error), started, Happening.REFUSE)
+        except (TrainingError, ModelRuntimeError, errors.BecasError, OSError) as error:
             _log.warning("job_failed", job=job_id, error=type(error).__name__)
             words = error.strerror or "the disk failed" if isinstance(error, OSError) else str(error)
             await self._fail(job_id, work, words, started)
@@ -289,11 +343,20 @@ class Jobs:
         await self._offer(job_id, work, adapter, checked)
 
     async def _offer(self, job_id: str, work: Work, adapter: Adapter, checked: checks.Checked) -> None:
+        def model(job: training_pb2.Job) -> model_pb2.Model:
+            return training_job.registered(work, adapter, checked, job)
+
+        await self._offer_model(job_id, work, model, checked.parity.reasoning)
+
+    async def _offer_model(
+        self, job_id: str, work: Work, model: Callable[[training_pb2.Job], model_pb2.Model], words: str
+    ) -> None:
         def change(transaction: WriteTransaction) -> None:
             job = _require(transaction, job_id)
             job.model = work.model
             _step(job, Happening.CHECKED, "waiting for a shadow test")
-            registry.register(transaction, training_job.registered(work, adapter, checked, job))
+            _count_as_training(transaction, job)
+            registry.register(transaction, model(job))
             published.publish(
                 transaction,
                 published_event_pb2.PublishedEvent(
@@ -301,7 +364,7 @@ class Jobs:
                     category=job.category,
                     model=work.model,
                     job_id=job_id,
-                    reason=checked.parity.reasoning,
+                    reason=words,
                 ),
             )
             transaction.put(JOBS, job_id, job)
@@ -310,7 +373,9 @@ class Jobs:
         await asyncio.to_thread(training_job.discard, work)
         await self._tell()
 
-    async def _fail(self, job_id: str, work: Work | None, words: str, started: float) -> None:
+    async def _fail(
+        self, job_id: str, work: Work | None, words: str, started: float, happening: Happening = Happening.FAIL
+    ) -> None:
         if work is not None:
             await self._withdraw(work)
 
@@ -318,7 +383,7 @@ class Jobs:
             record.seconds = time.monotonic() - started
 
         await self._change(job_id, spent)
-        await self._end(job_id, Happening.FAIL, words)
+        await self._end(job_id, happening, words)
 
     async def _withdraw(self, work: Work) -> None:
         await asyncio.to_thread(training_job.discard, work)
@@ -336,8 +401,11 @@ class Jobs:
             if job.HasField("ended"):
                 return
             _step(job, happening, "ended")
-            job.error, job.cancelled = words, cancelled
-            job.ended.GetCurrentTime()
+            job.error, job.cancelled, job.refused = words, cancelled, happening is Happening.REFUSE
+            job.ended.FromMilliseconds(int(self._now() * 1000))
+            if happening is not Happening.FAIL:
+                _count_as_training(transaction, job)
+            _drop_candidate(transaction, job, words)
             transaction.put(JOBS, job_id, job)
             published.publish(
                 transaction,
@@ -412,6 +480,32 @@ def in_flight_of(transaction: ReadTransaction, category: int) -> training_pb2.Jo
     return next(
         (job for _, job in transaction.scan(JOBS) if job.category == category and not job.HasField("ended")), None
     )
+
+
+def state_of(job: training_pb2.Job) -> State:
+    """Where a job is."""
+    return _STATES[job.stage]
+
+
+def _broke(job: training_pb2.Job) -> bool:
+    return job.stage == training_pb2.STAGE_FAILED and not job.cancelled and not job.refused
+
+
+def _count_as_training(transaction: WriteTransaction, job: training_pb2.Job) -> None:
+    """The category is ready again only for what comes after this training."""
+    name = registry.category_name(job.category)
+    transaction.set_number(f"{_TRAINED_GOLD}:{name}", transaction.number(f"{_BEGUN_GOLD}:{name}"))
+    transaction.set_number(f"{_TRAINED_MS}:{name}", transaction.number(f"{_BEGUN_MS}:{name}"))
+
+
+def _drop_candidate(transaction: WriteTransaction, job: training_pb2.Job, why: str) -> None:
+    """A candidate that is not wanted is not tested any further."""
+    trial = trials.running_trial(transaction, job.category)
+    if job.model and trial is not None and trial.candidate_model == job.model and not trial.watch:
+        trials.stop(transaction, trial.trial_id, why)
+    model = transaction.get(MODELS, job.model) if job.model else None
+    if model is not None and model.state == model_pb2.MODEL_STATE_CANDIDATE:
+        registry.set_state(transaction, job.model, model_pb2.MODEL_STATE_REFUSED)
 
 
 def _by_request(transaction: ReadTransaction, request_id: str) -> training_pb2.Job | None:

@@ -79,7 +79,7 @@ def services(application: Application) -> list[Service]:
 BACKGROUND: Final[tuple[Callable[[Application], Awaitable[None]], ...]] = (
     expire,
     recover,
-    pipeline.resume,
+    pipeline.drive,
     take_truths,
     watch_promoted,
 )
@@ -149,6 +149,7 @@ async def open_application(config: Config) -> AsyncIterator[Application]:
         tester = rollout.tester(config, core, runtime, ledger)
         tester.start()
         parts.push_async_callback(tester.close)
+        promoter = Promoter(ledger, runtime, partial(rollout.judge, ledger, policy=rollout.policy(config)))
         yield Application(
             config=config,
             core=core,
@@ -160,8 +161,9 @@ async def open_application(config: Config) -> AsyncIterator[Application]:
             ledger=ledger,
             runtime=runtime,
             jobs=jobs,
+            driver=pipeline.driver(config, jobs, ledger, promoter),
             tester=tester,
-            promoter=Promoter(ledger, runtime, partial(rollout.judge, ledger, policy=rollout.policy(config))),
+            promoter=promoter,
         )
 
 

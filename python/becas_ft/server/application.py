@@ -14,6 +14,7 @@ from becas_ft._core import Core
 from becas_ft.config import Config
 from becas_ft.ledger import Ledger
 from becas_ft.observability import Metrics
+from becas_ft.orchestrator.driver import Driver
 from becas_ft.orchestrator.jobs import Jobs
 from becas_ft.rollout.promotion import Promoter
 from becas_ft.server.runtime import ServerRuntime
@@ -38,6 +39,7 @@ class Application:
         ledger: jobs, models, trials, the audit log, published events.
         runtime: serves the models; opens when it is first needed.
         jobs: trains.
+        driver: takes the steps of the pipeline that are due.
         tester: production requests and their shadows.
         promoter: moves aliases.
     """
@@ -52,6 +54,7 @@ class Application:
     ledger: Ledger
     runtime: ServerRuntime
     jobs: Jobs
+    driver: Driver
     tester: ShadowTester
     promoter: Promoter
 

@@ -1,17 +1,35 @@
-"""How training jobs are wired: settings and the core's categories into jobs."""
+"""How the pipeline is wired: settings and the core's categories into jobs, and what drives them."""
 
+import asyncio
+import time
+from functools import partial
+from typing import Final
+
+import structlog
+
+from becas.ft.v1 import training_pb2
 from becas_ft._core import Core, categories, output_schema, system
 from becas_ft.config import Config
 from becas_ft.ledger import Ledger
-from becas_ft.orchestrator.jobs import Jobs, Parts
+from becas_ft.orchestrator.driver import Doing, Driver
+from becas_ft.orchestrator.jobs import CategoryNumber, Jobs, Parts
+from becas_ft.orchestrator.next_step import Rules
 from becas_ft.orchestrator.readiness import Thresholds
 from becas_ft.orchestrator.training_job import Category, Settings
 from becas_ft.rollout import registry
+from becas_ft.rollout.promotion import Promoter
+from becas_ft.server import rollout
 from becas_ft.server.application import Application
 from becas_ft.server.runtime import ServerRuntime
+from becas_ft.shadow import trials
 from becas_ft.training.trainer import ProcessTrainer
 
 JOBS_FOLDER = "jobs"
+
+_EVIDENCE_SECONDS: Final = 5.0
+"""Between two looks at candidates whose evidence is being gathered."""
+
+_log = structlog.get_logger("becas_ft.pipeline")
 
 
 def jobs(config: Config, core: Core, runtime: ServerRuntime, ledger: Ledger) -> Jobs:
@@ -43,9 +61,52 @@ def jobs(config: Config, core: Core, runtime: ServerRuntime, ledger: Ledger) -> 
     return Jobs(parts, settings, thresholds)
 
 
-async def resume(application: Application) -> None:
-    """Goes on with jobs that a crash or a stop interrupted."""
+def driver(config: Config, jobs: Jobs, ledger: Ledger, promoter: Promoter) -> Driver:
+    """What takes the steps that are due."""
+    training, promotion, shadow = config.training, config.promotion, config.shadow
+
+    async def promote(model: str, actor: str, reason: str) -> None:
+        await promoter.promote(model, actor=actor, reason=reason)
+        await asyncio.to_thread(ledger.write, partial(rollout.arrange, config=config))
+
+    def trial(category: CategoryNumber, incumbent: str, candidate: str) -> trials.Plan:
+        return trials.Plan(
+            category,
+            base_model=incumbent,
+            candidate_model=candidate,
+            sample_rate=shadow.sample_rate,
+            alpha=shadow.alpha,
+            horizon=shadow.horizon,
+        )
+
+    def request(category: CategoryNumber) -> training_pb2.TrainRequest:
+        return training_pb2.TrainRequest(category=category, seed=training.seed)
+
+    rules = Rules(
+        auto_fine_tune=promotion.auto_fine_tune,
+        auto_promote=promotion.auto_promote,
+        max_attempts=training.max_attempts,
+        retry_seconds=training.retry_seconds,
+    )
+    judge = partial(rollout.judge, ledger, policy=rollout.policy(config))
+    return Driver(jobs, ledger, rules, Doing(judge, promote, trial, request))
+
+
+async def drive(application: Application) -> None:
+    """Goes on with jobs that a crash or a stop interrupted, then looks again and again until it is cancelled."""
     await application.jobs.recover()
+    interval = application.config.training.check_interval_seconds
+    due = time.monotonic()
+    while True:
+        try:
+            if time.monotonic() >= due:
+                due = time.monotonic() + interval
+                await application.driver.check()
+            else:
+                await application.driver.check_in_flight()
+        except Exception as error:  # noqa: BLE001 - the next look may succeed
+            _log.warning("look_failed", error=type(error).__name__)
+        await asyncio.sleep(min(_EVIDENCE_SECONDS, max(0.0, due - time.monotonic())))
 
 
 def _categories() -> list[Category]:

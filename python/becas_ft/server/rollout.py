@@ -126,7 +126,7 @@ async def promote(
     Raises: as `Promoter.promote`.
     """
     switch = await application.promoter.promote(model, actor=actor, reason=reason, force=force, request_id=request_id)
-    await asyncio.to_thread(application.ledger.write, partial(_arrange, config=application.config))
+    await asyncio.to_thread(application.ledger.write, partial(arrange, config=application.config))
     return switch
 
 
@@ -147,7 +147,7 @@ async def rollback(
     switch = await application.promoter.rollback(
         category, actor=actor, reason=reason, to_version=to_version, evidence=evidence, request_id=request_id
     )
-    await asyncio.to_thread(application.ledger.write, partial(_arrange, config=application.config))
+    await asyncio.to_thread(application.ledger.write, partial(arrange, config=application.config))
     return switch
 
 
@@ -157,7 +157,7 @@ async def check(application: "Application") -> dict[str, watch.Finding]:
     Rolls back only with `promotion.auto_rollback`, and a category at most once in `promotion.cool_down_seconds`.
     """
     ledger, settings = application.ledger, application.config.promotion
-    await asyncio.to_thread(ledger.write, partial(_arrange, config=application.config))
+    await asyncio.to_thread(ledger.write, partial(arrange, config=application.config))
     found = {}
     for alias in await asyncio.to_thread(ledger.read, registry.aliases):
         name = registry.category_name(alias.category)
@@ -232,7 +232,7 @@ def _watched(transaction: ReadTransaction, alias: model_pb2.Alias, *, missing: b
     return watch.watched_of(pairs, [row.a for row in record.rows], missing=missing)
 
 
-def _arrange(transaction: WriteTransaction, config: Config) -> None:
+def arrange(transaction: WriteTransaction, config: Config) -> None:
     """Ends trials whose incumbent does not answer any more, and watches promotions that nothing watches."""
     for alias in registry.aliases(transaction):
         running = trials.running_trial(transaction, alias.category)

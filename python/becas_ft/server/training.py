@@ -8,7 +8,8 @@ import grpc
 from becas.ft.v1 import model_pb2, training_pb2
 from becas_ft.errors import InvalidArgumentError
 from becas_ft.ledger.schema import AUDIT
-from becas_ft.orchestrator.jobs import Jobs
+from becas_ft.orchestrator.jobs import STAGES, Jobs
+from becas_ft.orchestrator.states import Stage
 from becas_ft.server.application import Application
 
 Context = grpc.aio.ServicerContext[Any, Any]
@@ -80,16 +81,17 @@ class TrainingService:
         )
         for number in sorted(self._jobs.categories):
             lacks = await self._jobs.lacks(number)
+            view, due = await self._application.driver.plan(number)
+            stage = Stage.READY_FOR_TRAINING if view.stage is Stage.COLLECTING and not lacks else view.stage
             job = newest.get(number)
-            stage = job.stage if job and not job.HasField("ended") else training_pb2.STAGE_COLLECTING
-            if not lacks and stage == training_pb2.STAGE_COLLECTING:
-                stage = training_pb2.STAGE_READY_FOR_TRAINING
             answer.categories.add(
                 category=self._jobs.categories[number].number,
-                stage=stage,
+                stage=STAGES[stage],
                 ready=not lacks,
                 lacks=lacks,
                 job_id=job.job_id if job else "",
+                next=due.why,
+                failed_attempts=view.failures,
             )
         entries: list[model_pb2.AuditEntry] = await self._application.read(
             self._application.ledger.read, lambda transaction: [entry for _, entry in transaction.scan(AUDIT)]
@@ -97,6 +99,13 @@ class TrainingService:
         answer.promoted = sum(entry.action == "promote" for entry in entries)
         answer.rolled_back = sum(entry.action == "rollback" for entry in entries)
         return answer
+
+    async def CheckPipeline(
+        self, request: training_pb2.CheckPipelineRequest, context: Context
+    ) -> training_pb2.CheckPipelineResponse:
+        """Look now."""
+        del request, context
+        return training_pb2.CheckPipelineResponse(jobs=await self._application.driver.check())
 
 
 def _position(ids: list[str], token: str) -> int:

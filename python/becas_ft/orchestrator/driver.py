@@ -1,0 +1,184 @@
+"""Drives every category's pipeline: reads the journal, takes the one step that is due, writes the journal."""
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from functools import partial
+from typing import TypeVar
+
+import structlog
+
+from becas.ft.v1 import training_pb2
+from becas_ft import errors
+from becas_ft.ledger import Ledger, ReadTransaction
+from becas_ft.orchestrator import jobs as training_jobs
+from becas_ft.orchestrator import next_step
+from becas_ft.orchestrator.jobs import CategoryNumber, Jobs
+from becas_ft.orchestrator.next_step import Action, Next, Rules, View
+from becas_ft.orchestrator.states import Stage
+from becas_ft.rollout import registry
+from becas_ft.rollout.promotion import Judgement, RefusedError
+from becas_ft.runtime.errors import ModelRuntimeError
+from becas_ft.shadow import trials
+
+Result = TypeVar("Result")
+
+ACTOR = "pipeline"
+"""Who promotes, in the audit log."""
+
+_log = structlog.get_logger("becas_ft.pipeline")
+
+
+@dataclass(frozen=True)
+class Doing:
+    """How steps are taken.
+
+    Arguments:
+        judge: what the newest trial of a model says; None where there is none that counts.
+        promote: promotes a model as an actor, for a reason.
+        trial: the plan of a shadow test of a candidate against a base model.
+        request: what the pipeline asks of a training that it starts by itself.
+        now: seconds since the epoch.
+    """
+
+    judge: Callable[[str], Judgement | None]
+    promote: Callable[[str, str, str], Awaitable[object]]
+    trial: Callable[[CategoryNumber, str, str], trials.Plan]
+    request: Callable[[CategoryNumber], training_pb2.TrainRequest]
+    now: Callable[[], float] = time.time
+
+
+class Driver:
+    """Takes steps; one look at a time.
+
+    Arguments:
+        jobs: trains.
+        ledger: the journal.
+        rules: what may be done without a person.
+        doing: how.
+    """
+
+    def __init__(self, jobs: Jobs, ledger: Ledger, rules: Rules, doing: Doing) -> None:
+        self._jobs = jobs
+        self._ledger = ledger
+        self._rules = rules
+        self._doing = doing
+        self._looking = asyncio.Lock()
+
+    async def check(self) -> list[training_pb2.Job]:
+        """One step of every category that is due for one; the jobs that began or moved on."""
+        return await self._look(sorted(self._jobs.categories))
+
+    async def check_in_flight(self) -> list[training_pb2.Job]:
+        """One step of every category whose candidate is with its evidence; cheap where there is none."""
+        known = await self._jobs.all()
+        return await self._look(
+            [
+                job.category
+                for job in known
+                if not job.HasField("ended") and training_jobs.state_of(job) in {Stage.EVALUATING, Stage.PROMOTING}
+            ]
+        )
+
+    async def plan(self, category: int) -> tuple[View, Next]:
+        """What a category is like, and what it does next."""
+        view = await self._view(category)
+        return view, next_step.decide(view, self._rules)
+
+    async def _look(self, categories: list[int]) -> list[training_pb2.Job]:
+        moved = []
+        async with self._looking:
+            for category in categories:
+                try:
+                    job = await self._step(category)
+                except (errors.BecasError, ModelRuntimeError, RefusedError, trials.TrialRunningError) as error:
+                    # What stands in the way may be gone at the next look.
+                    _log.warning("step_waits", category=self._jobs.categories[category].name, error=str(error))
+                    continue
+                if job is not None:
+                    moved.append(job)
+        return moved
+
+    async def _step(self, category: int) -> training_pb2.Job | None:
+        view, due = await self.plan(category)
+        job = await self._in_flight(category)
+        if due.action is Action.TRAIN:
+            begun = await self._jobs.start(self._doing.request(self._jobs.categories[category].number))
+            _log.info("training_begins", job=begun.job_id)
+            return begun
+        if job is None:
+            return None
+        if due.action is Action.WAIT:
+            if view.stage in {Stage.EVALUATING, Stage.PROMOTING}:
+                await self._jobs.say(job.job_id, due.why)
+            return None
+        _log.info("step", job=job.job_id, action=due.action)
+        await self._take(job, view, due)
+        return await self._jobs.get(job.job_id)
+
+    async def _take(self, job: training_pb2.Job, view: View, due: Next) -> None:
+        match due.action:
+            case Action.SET_UP_TRIAL:
+                plan = self._doing.trial(job.category, view.answering or job.base_model, job.model)
+                await self._write_trial(plan)
+            case Action.OFFER:
+                judgement = await asyncio.to_thread(self._doing.judge, job.model)
+                await self._jobs.pass_gate(
+                    job.job_id,
+                    due.why,
+                    trial_id=judgement.trial_id if judgement else "",
+                    evidence=judgement.evidence if judgement else "",
+                )
+            case Action.PROMOTE:
+                await self._doing.promote(job.model, ACTOR, due.why)
+                await self._jobs.settle(job.job_id)
+            case Action.SETTLE:
+                await self._jobs.settle(job.job_id)
+            case Action.REFUSE:
+                await self._jobs.refuse(job.job_id, due.why)
+            case Action.TRAIN | Action.WAIT:
+                pass
+
+    async def _write_trial(self, plan: trials.Plan) -> None:
+        await asyncio.to_thread(self._ledger.write, partial(trials.set_up, plan=plan))
+
+    async def _view(self, category: int) -> View:
+        job = await self._in_flight(category)
+        if job is None:
+            failed = await self._jobs.failed_in_a_row(category)
+            return View(
+                lacks=tuple(await self._jobs.lacks(category)),
+                failures=len(failed),
+                last_error=failed[0].error if failed else "",
+                seconds_since_failure=self._doing.now() - failed[0].ended.ToNanoseconds() / 1e9 if failed else 0.0,
+            )
+        stage = training_jobs.state_of(job)
+        if stage not in {Stage.EVALUATING, Stage.PROMOTING}:
+            return View(stage=stage)
+        judgement = await asyncio.to_thread(self._doing.judge, job.model)
+        return await self._read(partial(_with_evidence, job=job, stage=stage, judgement=judgement))
+
+    async def _in_flight(self, category: int) -> training_pb2.Job | None:
+        return await self._read(partial(training_jobs.in_flight_of, category=category))
+
+    async def _read(self, view: Callable[[ReadTransaction], Result]) -> Result:
+        return await asyncio.to_thread(self._ledger.read, view)
+
+
+def _with_evidence(
+    transaction: ReadTransaction, job: training_pb2.Job, stage: Stage, judgement: Judgement | None
+) -> View:
+    alias = registry.alias_of(transaction, job.category)
+    trial = trials.newest_of(transaction, job.model)
+    running = trials.running_trial(transaction, job.category)
+    other = running is not None and not running.watch and running.candidate_model != job.model
+    return View(
+        stage=stage,
+        candidate=job.model,
+        answering=alias.model if alias else "",
+        trial=next_step.Trial(trial.trial_id, trial.running, trial.base_model, trial.ended_reason) if trial else None,
+        other_trial=running.trial_id if running is not None and other else "",
+        decision=judgement.verdict.decision if judgement else None,
+        reasons=judgement.verdict.reasons if judgement else (),
+    )

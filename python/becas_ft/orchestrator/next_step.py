@@ -1,0 +1,161 @@
+"""Decides, without doing anything, what the pipeline of one category does next."""
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+from becas_ft.orchestrator.states import Stage
+from becas_ft.rollout.gate import Decision
+
+
+class Action(StrEnum):
+    """What the driver does; `step` of `states` allows each in its stage only."""
+
+    WAIT = "wait"
+    TRAIN = "train"
+    SET_UP_TRIAL = "set_up_trial"
+    OFFER = "offer"
+    PROMOTE = "promote"
+    SETTLE = "settle"
+    REFUSE = "refuse"
+
+
+@dataclass(frozen=True)
+class Rules:
+    """What the pipeline may do by itself.
+
+    Arguments:
+        auto_fine_tune: train a category that is ready.
+        auto_promote: promote without asking a person.
+        max_attempts: trainings that may fail in a row.
+        retry_seconds: before the second attempt; doubles with each failure.
+    """
+
+    auto_fine_tune: bool = True
+    auto_promote: bool = False
+    max_attempts: int = 3
+    retry_seconds: float = 900.0
+
+
+@dataclass(frozen=True)
+class Trial:
+    """The newest shadow test of a job's candidate.
+
+    Arguments:
+        trial_id: its id.
+        running: whether it takes requests.
+        ended_reason: in words, once it has ended.
+        incumbent: the model that the candidate is tested against.
+    """
+
+    trial_id: str
+    running: bool
+    incumbent: str
+    ended_reason: str = ""
+
+
+@dataclass(frozen=True)
+class View:
+    """What is known of one category.
+
+    Arguments:
+        stage: of the job in flight; collecting where there is none.
+        lacks: what is missing for a training, in words.
+        failures: trainings in a row that failed.
+        last_error: why the last of them did.
+        seconds_since_failure: since the last of them.
+        candidate: the job's model.
+        answering: the model that answers production; empty where nothing was promoted.
+        trial: of the candidate.
+        other_trial: a running trial of another candidate; empty where there is none.
+        decision: of the gate, from the candidate's trial.
+        reasons: of that decision, in words.
+    """
+
+    stage: Stage = Stage.COLLECTING
+    lacks: tuple[str, ...] = ()
+    failures: int = 0
+    last_error: str = ""
+    seconds_since_failure: float = 0.0
+    candidate: str = ""
+    answering: str = ""
+    trial: Trial | None = None
+    other_trial: str = ""
+    decision: Decision | None = None
+    reasons: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Next:
+    """What to do, and why in words."""
+
+    action: Action
+    why: str
+
+
+def decide(view: View, rules: Rules) -> Next:
+    """The next step of a category; the same view gives the same step."""
+    match view.stage:
+        case Stage.COLLECTING | Stage.DEPLOYED | Stage.FAILED:
+            return _before_a_job(view, rules)
+        case Stage.READY_FOR_TRAINING | Stage.TRAINING | Stage.TESTING:
+            return Next(Action.WAIT, "the job is at work")
+        case Stage.EVALUATING:
+            return _evaluating(view)
+        case Stage.PROMOTING:
+            return _promoting(view, rules)
+
+
+def retry_after(failures: int, rules: Rules) -> float:
+    """Seconds between the last of so many failures in a row and the next attempt."""
+    return rules.retry_seconds * 2.0 ** (failures - 1) if failures else 0.0
+
+
+def _before_a_job(view: View, rules: Rules) -> Next:
+    if view.lacks:
+        return Next(Action.WAIT, f"lacks {'; '.join(view.lacks)}")
+    if not rules.auto_fine_tune:
+        return Next(Action.WAIT, "promotion.auto_fine_tune is off: `becas-ft train` begins a job")
+    if view.failures >= rules.max_attempts:
+        return Next(
+            Action.WAIT,
+            f"{view.failures} trainings in a row failed, the last: {view.last_error}; "
+            "`becas-ft train` tries again once that is mended",
+        )
+    left = retry_after(view.failures, rules) - view.seconds_since_failure
+    if view.failures and left > 0:
+        return Next(Action.WAIT, f"attempt {view.failures + 1} of {rules.max_attempts} in {left:.0f} s")
+    return Next(Action.TRAIN, "ready")
+
+
+def _evaluating(view: View) -> Next:
+    if view.answering == view.candidate:
+        return Next(Action.OFFER, "it answers already")
+    trial = view.trial
+    if trial is None:
+        if view.other_trial:
+            return Next(Action.WAIT, f"waits for the end of {view.other_trial}")
+        return Next(Action.SET_UP_TRIAL, "no shadow test yet")
+    if view.decision is Decision.PROMOTE:
+        return Next(Action.OFFER, "; ".join(view.reasons))
+    if trial.running:
+        return Next(Action.WAIT, f"{trial.trial_id}: {'; '.join(view.reasons)}")
+    return _after_a_trial(view, trial)
+
+
+def _after_a_trial(view: View, trial: Trial) -> Next:
+    if view.answering and trial.incumbent != view.answering:
+        # What it was tested against does not answer any more: that says nothing about the one that does.
+        return Next(Action.SET_UP_TRIAL, f"{trial.trial_id} was against {trial.incumbent}")
+    return Next(Action.REFUSE, trial.ended_reason or "; ".join(view.reasons))
+
+
+def _promoting(view: View, rules: Rules) -> Next:
+    if view.answering == view.candidate:
+        return Next(Action.SETTLE, "it answers")
+    if view.decision is Decision.KEEP:
+        return Next(Action.REFUSE, "; ".join(view.reasons))
+    if view.decision is not Decision.PROMOTE:
+        return Next(Action.WAIT, f"the evidence does not suffice any more: {'; '.join(view.reasons)}")
+    if not rules.auto_promote:
+        return Next(Action.WAIT, f"waits for approval: `becas-ft promote {view.candidate}`")
+    return Next(Action.PROMOTE, "; ".join(view.reasons))

@@ -1,0 +1,92 @@
+"""What the pipeline does next, by stage and by what is known: the design's rules, one row each."""
+
+from dataclasses import replace
+
+import pytest
+
+from becas_ft.orchestrator.next_step import Action, Rules, Trial, View, decide
+from becas_ft.orchestrator.states import Stage
+from becas_ft.rollout.gate import Decision
+
+AUTOMATIC = Rules(auto_fine_tune=True, auto_promote=True)
+MANUAL = Rules(auto_fine_tune=False, auto_promote=False)
+RUNNING = Trial("trial-1", running=True, incumbent="smollm2")
+ENDED = Trial("trial-1", running=False, incumbent="smollm2", ended_reason="the candidate is worse")
+EVALUATING = View(Stage.EVALUATING, candidate="v1", trial=RUNNING, decision=Decision.NEED_MORE)
+PROMOTING = View(Stage.PROMOTING, candidate="v1", trial=RUNNING, decision=Decision.PROMOTE)
+
+
+@pytest.mark.parametrize("stage", [Stage.COLLECTING, Stage.DEPLOYED, Stage.FAILED])
+@pytest.mark.parametrize(
+    ("view", "rules", "action"),
+    [
+        (View(), AUTOMATIC, Action.TRAIN),
+        (View(), MANUAL, Action.WAIT),
+        (View(lacks=("1 of 500 gold examples",)), AUTOMATIC, Action.WAIT),
+        # 900 s after the first failure, 1,800 s after the second, never by itself after the third.
+        (View(failures=1, seconds_since_failure=899), AUTOMATIC, Action.WAIT),
+        (View(failures=1, seconds_since_failure=900), AUTOMATIC, Action.TRAIN),
+        (View(failures=2, seconds_since_failure=1_799), AUTOMATIC, Action.WAIT),
+        (View(failures=2, seconds_since_failure=1_800), AUTOMATIC, Action.TRAIN),
+        (View(failures=3, seconds_since_failure=10**9), AUTOMATIC, Action.WAIT),
+    ],
+)
+def test_a_training_begins_when_it_is_due(stage: Stage, view: View, rules: Rules, action: Action) -> None:
+    """Ready, allowed, and not too soon after a failure."""
+    assert decide(replace(view, stage=stage), rules).action is action
+
+
+@pytest.mark.parametrize("stage", [Stage.READY_FOR_TRAINING, Stage.TRAINING, Stage.TESTING])
+def test_a_job_at_work_is_left_alone(stage: Stage) -> None:
+    """Whatever else is known."""
+    assert decide(View(stage), AUTOMATIC).action is Action.WAIT
+
+
+@pytest.mark.parametrize(
+    ("view", "action"),
+    [
+        (replace(EVALUATING, trial=None, decision=None), Action.SET_UP_TRIAL),
+        (replace(EVALUATING, trial=None, decision=None, other_trial="trial-9"), Action.WAIT),
+        (EVALUATING, Action.WAIT),
+        (replace(EVALUATING, decision=Decision.KEEP), Action.WAIT),
+        (replace(EVALUATING, decision=Decision.PROMOTE), Action.OFFER),
+        (replace(EVALUATING, decision=Decision.PROMOTE, trial=ENDED), Action.OFFER),
+        (replace(EVALUATING, decision=Decision.KEEP, trial=ENDED), Action.REFUSE),
+        # Stopped by a person before it was decided.
+        (replace(EVALUATING, trial=ENDED), Action.REFUSE),
+        # The incumbent changed under the trial: it says nothing about the model that answers now.
+        (replace(EVALUATING, trial=ENDED, answering="v7"), Action.SET_UP_TRIAL),
+        (replace(EVALUATING, answering="v1"), Action.OFFER),
+    ],
+)
+def test_a_candidate_is_tested_until_it_is_decided(view: View, action: Action) -> None:
+    """Both rule sets: no flag lets a candidate past its shadow test."""
+    assert decide(view, AUTOMATIC).action is action
+    assert decide(view, MANUAL).action is action
+
+
+@pytest.mark.parametrize(
+    ("view", "rules", "action"),
+    [
+        (PROMOTING, AUTOMATIC, Action.PROMOTE),
+        (PROMOTING, MANUAL, Action.WAIT),
+        (replace(PROMOTING, answering="v1"), MANUAL, Action.SETTLE),
+        (replace(PROMOTING, decision=Decision.KEEP), AUTOMATIC, Action.REFUSE),
+        # A corrected label took the evidence away again.
+        (replace(PROMOTING, decision=Decision.NEED_MORE), AUTOMATIC, Action.WAIT),
+        (replace(PROMOTING, decision=None), AUTOMATIC, Action.WAIT),
+    ],
+)
+def test_a_promotion_needs_the_evidence_still_and_a_person_or_the_flag(
+    view: View, rules: Rules, action: Action
+) -> None:
+    """The gate is asked again at the very last moment."""
+    assert decide(view, rules).action is action
+
+
+def test_what_is_waited_for_is_said_in_words() -> None:
+    """Names the counts, the command, or the error."""
+    assert decide(View(lacks=("1 of 500 gold examples",)), AUTOMATIC).why == "lacks 1 of 500 gold examples"
+    assert "`becas-ft promote v1`" in decide(PROMOTING, MANUAL).why
+    assert "the disk is full" in decide(View(failures=3, last_error="the disk is full"), AUTOMATIC).why
+    assert "attempt 2 of 3 in 900 s" in decide(View(failures=1), AUTOMATIC).why
