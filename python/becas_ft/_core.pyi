@@ -96,8 +96,8 @@ class Core:
     def export(self, request: bytes) -> Export:
         """ExportRequest in; an iterator over ExportResponse bytes out."""
 
-    def forget(self, user_id: str) -> tuple[int, int]:
-        """Erases a user; (examples, other records) erased."""
+    def forget(self, user_id: str) -> tuple[int, int, list[str]]:
+        """Erases a user; (examples, other records) erased, and ids of the datasets that held one of the examples."""
 
     def set_consent(self, guild_id: str, granted: bool) -> int:
         """Grants or withdraws; examples erased."""

@@ -246,6 +246,12 @@ class Config(Section):
     log: Log = Log()
 
     @model_validator(mode="after")
+    def _http_needs_a_port(self) -> Self:
+        if self.server.dashboard.startswith("unix:"):
+            raise ValueError("server.dashboard: HTTP needs a host and a port, such as 127.0.0.1:8080")
+        return self
+
+    @model_validator(mode="after")
     def _events_fit_into_messages(self) -> Self:
         if self.limits.event_bytes > self.server.max_message_bytes:
             raise ValueError("limits.event_bytes: at most server.max_message_bytes, or no such event could arrive")

@@ -27,8 +27,8 @@ fn main() -> Result<(), Box<dyn Error>> {
     let descriptors = protox::compile(&files, [&root])?;
     write_fields(&descriptors, &PathBuf::from(env::var("OUT_DIR")?).join("fields.rs"))?;
     prost_build::Config::new()
-        // Hash maps would write the entries of one manifest in another order each time.
-        .btree_map([".becas.ft.v1.Manifest"])
+        // Hash maps would write the entries of one message in another order each time.
+        .btree_map(["."])
         .compile_fds(descriptors)?;
     Ok(())
 }

@@ -61,12 +61,35 @@ def test_label_attack_by_one_user_does_not_decide(hours: int) -> None:
     assert recommend(found, Rule()) is Recommendation.NEED_MORE_DATA
 
 
+def test_label_attack_by_one_user_does_not_give_up_a_test() -> None:
+    """Losses of one user, early and alone or many among honest wins, keep no base: the end needs many hands as well."""
+    early = summary(_pairs(0, 7, 0, user="attacker"))
+    late = summary([*_pairs(25, 10, 80), *_pairs(0, 90, 0, user="attacker")])
+
+    assert recommend(early, Rule()) is recommend(late, Rule()) is Recommendation.NEED_MORE_DATA
+    assert max(early.futility_log_e, late.futility_log_e) < math.log(20)
+    assert recommend(summary(_pairs(0, 9, 0)), Rule()) is Recommendation.KEEP_A
+
+
+def test_the_forecast_counts_the_cap() -> None:
+    """Where one user's wins hold the capped e-value back, the forecast counts the users that it takes."""
+    pairs = [*_pairs(10, 4, 80), *_pairs(60, 0, 0, user="one")]
+    found = summary(pairs)
+
+    assert found.standing.log_e_plain > math.log(20) > found.standing.log_e
+    more = further_disagreements(found, Rule())
+    assert more is not None
+    for further, enough in ((more, True), (more // 2, False)):
+        fresh = [Pair(False, False, True, 1000 + number, f"new-{number}") for number in range(further)]
+        assert (summary([*pairs, *fresh]).standing.e_value >= 20) is enough
+
+
 def test_further_disagreements_by_the_rule() -> None:
-    """The forecast follows the seen rate, is 0 where there is enough, and None where the rate is too low."""
-    assert further_disagreements(summary(_pairs(40, 10, 50)).standing, Rule()) == 0
-    assert further_disagreements(summary(_pairs(60, 40, 0)).standing, Rule()) is None
-    assert further_disagreements(summary([]).standing, Rule()) is None
-    more = further_disagreements(summary(_pairs(14, 6, 0)).standing, Rule())
+    """The forecast follows the seen rate, is 0 where there is enough, None where the rate is too low, 7 at first."""
+    assert further_disagreements(summary(_pairs(40, 10, 50)), Rule()) == 0
+    assert further_disagreements(summary(_pairs(60, 40, 0)), Rule()) is None
+    assert further_disagreements(summary([]), Rule()) == 7
+    more = further_disagreements(summary(_pairs(14, 6, 0)), Rule())
     assert more is not None
     assert 10 < more < 60
 

@@ -5,7 +5,12 @@ import math
 import numpy as np
 import pytest
 
-from becas_ft.evidence.spending import alpha_of_version, e_benjamini_hochberg, threshold_of_version
+from becas_ft.evidence.spending import (
+    alpha_of_version,
+    e_benjamini_hochberg,
+    threshold_of_version,
+    version_of_threshold,
+)
 
 
 def test_versions_share_alpha() -> None:
@@ -23,6 +28,12 @@ def test_versions_count_from_one() -> None:
     """Version 0 has no share."""
     with pytest.raises(ValueError, match="count from 1"):
         alpha_of_version(0)
+
+
+@pytest.mark.parametrize("alpha", [0.05, 0.2, 1e-6])
+def test_a_threshold_tells_its_version(alpha: float) -> None:
+    """What was spent is read back from what is stored, for every version that a category may reach."""
+    assert all(version_of_threshold(threshold_of_version(v, alpha), alpha) == v for v in range(1, 5000))
 
 
 def test_e_bh_of_statistics_page() -> None:

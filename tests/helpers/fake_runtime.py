@@ -54,13 +54,16 @@ class FakeRuntime:
     Attributes:
         behaviours: by model.
         asked: how often each was asked.
+        heard: every question.
     """
 
     behaviours: dict[str, Behaviour]
     asked: dict[str, int] = field(default_factory=dict)
+    heard: list[GenerateRequest] = field(default_factory=list)
 
     async def generate(self, request: GenerateRequest) -> Generation:
         """See `Runtime.generate`."""
         self.asked[request.model] = self.asked.get(request.model, 0) + 1
+        self.heard.append(request)
         text = await self.behaviours[request.model](request)
         return Generation(model=request.model, text=text, tokens=(Token(text.encode(), -0.1),), latency=0.05)

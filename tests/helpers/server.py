@@ -21,9 +21,9 @@ STOP_SECONDS = 60.0
 
 
 def environment(**variables: str) -> dict[str, str]:
-    """This process's variables without settings of becas-ft, plus those given."""
+    """This process's variables without settings of becas-ft, plus those given; no server trains untold."""
     kept = {name: value for name, value in os.environ.items() if not name.startswith("BECAS_FT_")}
-    return kept | variables
+    return kept | {"BECAS_FT_PROMOTION__AUTO_FINE_TUNE": "false"} | variables
 
 
 @dataclass

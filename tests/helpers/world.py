@@ -1,11 +1,12 @@
 """The pipeline over a real core and a real ledger; trainings and the runtime's aliases are fakes that take no time."""
 
+import asyncio
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from becas.ft.ledger.v1 import records_pb2
 from becas.ft.v1 import ingest_pb2, model_pb2, published_event_pb2, shadow_pb2, training_pb2
@@ -14,17 +15,18 @@ from becas_ft.config import Config
 from becas_ft.ledger import Ledger, ReadTransaction, WriteTransaction
 from becas_ft.ledger.schema import JOBS, PAIRS, REQUESTS
 from becas_ft.orchestrator.driver import Doing, Driver
-from becas_ft.orchestrator.jobs import Jobs, Parts
+from becas_ft.orchestrator.jobs import Jobs, Parts, state_of
 from becas_ft.orchestrator.next_step import Rules
 from becas_ft.orchestrator.readiness import Thresholds
-from becas_ft.orchestrator.states import Happening
+from becas_ft.orchestrator.states import Happening, Stage
 from becas_ft.orchestrator.training_job import Category, Settings, Work
 from becas_ft.rollout import audit, published, registry
+from becas_ft.rollout.gate import decide
 from becas_ft.rollout.promotion import Promoter, Switch
 from becas_ft.runtime.errors import ModelNotFound, RuntimeUnavailable
 from becas_ft.runtime.protocol import Health
 from becas_ft.server import rollout
-from becas_ft.shadow import trials, truth
+from becas_ft.shadow import judged, trials, truth
 from helpers import events
 from helpers.served import SCAM, json_label
 
@@ -43,6 +45,8 @@ class FakeAliases:
 
     aliases: dict[str, str] = field(default_factory=dict)
     gone: set[str] = field(default_factory=set)
+    made: set[str] = field(default_factory=set)
+    deletes: bool = True
     healthy: bool = True
     fault: Callable[[], None] = lambda: None
 
@@ -56,13 +60,22 @@ class FakeAliases:
         self.aliases[alias] = source
         self.fault()
 
+    async def base_model(self, category: str) -> str:
+        """One base for all."""
+        del category
+        return BASE
+
     async def health(self) -> Health:
         """Whether it answers."""
         return Health(runtime="fake", healthy=self.healthy, detail="" if self.healthy else "down")
 
     async def delete(self, name: str) -> None:
-        """Nothing was made."""
-        del name
+        """Deletes a model, where it does."""
+        if not self.deletes:
+            raise RuntimeUnavailable("the runtime is down", remedy="start it")
+        if name not in self.made:
+            raise ModelNotFound(name)
+        self.made.remove(name)
 
 
 class InstantJobs(Jobs):
@@ -70,13 +83,21 @@ class InstantJobs(Jobs):
 
     Attributes:
         outcome: of trainings: `offered`, `refused`, or `failed`.
+        hold: trainings wait for it, where there is one.
     """
 
     outcome = "offered"
+    hold: asyncio.Event | None = None
 
     async def _steps(self, job_id: str, work: Work, started: float) -> None:
-        await self._move(job_id, Happening.START, "exporting")
-        await self._move(job_id, Happening.TRAINED, "making the model")
+        if state_of(await self.get(job_id)) is Stage.READY_FOR_TRAINING:
+            await self._move(job_id, Happening.START, "exporting")
+        if self.hold is not None:
+            await self.hold.wait()
+        if state_of(await self.get(job_id)) is Stage.TRAINING:
+            await self._move(job_id, Happening.TRAINED, "making the model")
+        await self._doom(work)
+        cast("FakeAliases", self._parts.runtime()).made.add(work.model)
         if self.outcome == "failed":
             raise RuntimeUnavailable("the runtime is down", remedy="start it")
         if self.outcome == "refused":
@@ -193,6 +214,11 @@ class World:
         await self.idle()
         return moved
 
+    async def train(self, request: training_pb2.TrainRequest) -> None:
+        """As a person asks for it, to its end."""
+        await self.jobs.start(request)
+        await self.idle()
+
     def gold(self, count: int) -> None:
         """Gold examples arrive."""
         batch = [events.scam_message(f"gold-{number}", number) for number in range(self._sent, self._sent + count)]
@@ -218,6 +244,17 @@ class World:
             truth.record(transaction, key, "true")
 
         self.ledger.write(change)
+
+    def end_trials(self) -> None:
+        """As the server does from time to time."""
+        policy = rollout.policy(self.config)
+        trial = self.trial()
+        if trial is None or trial.watch:
+            return
+        record = self.ledger.read(partial(judged.load, trial_id=trial.trial_id))
+        evidence = judged.trial_evidence(record, judged.summarise(record))
+        verdict = decide(evidence, policy)
+        self.ledger.write(partial(trials.end_decided, trial_id=trial.trial_id, verdict=verdict))
 
     def job(self) -> training_pb2.Job:
         """The newest job."""

@@ -1,5 +1,6 @@
 """The pipeline drives itself: ready, trained, tested, promoted or refused, and tried again after a failure."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from functools import partial
 from pathlib import Path
@@ -202,3 +203,38 @@ async def test_a_restart_goes_on_where_it_was(world: World) -> None:
     assert (stage(world), world.answering()) == ("deployed", V1)
     assert names(world).count("fine_tuning.promoted") == 1
     assert audit.broken_links(world.audited()) == []
+
+
+async def test_an_erasure_ends_the_training_that_may_have_learned_from_it(world: World) -> None:
+    """Its texts go, the job fails with the reason, and the pipeline begins anew."""
+    world.gold(5)
+    blocked = asyncio.Event()
+    world.jobs.hold = blocked
+    await world.driver.check()
+    texts = world.folder / "jobs" / "scam_detection-1" / "rows.jsonl"
+    while world.job().stage != training_pb2.STAGE_TRAINING:
+        await asyncio.sleep(0.01)
+    texts.write_text("a member's words")
+
+    await world.jobs.forget()
+
+    assert "were erased on request" in world.job().error
+    assert not texts.exists()
+    world.jobs.hold = None
+    world.seconds += 900
+    await world.check()
+    assert (world.job().job_id, stage(world)) == ("scam_detection-2", "evaluating")
+
+
+async def test_a_model_that_could_not_be_withdrawn_is_deleted_later(world: World) -> None:
+    """The runtime died after it had made the model: once it answers again, nothing half-made is left in it."""
+    world.gold(5)
+    world.jobs.outcome = "failed"
+    world.runtime.deletes = False
+    await world.check()
+    assert world.runtime.made == {V1}
+
+    world.runtime.deletes = True
+    await world.jobs.sweep()
+
+    assert world.runtime.made == set()

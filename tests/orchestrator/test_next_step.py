@@ -57,6 +57,7 @@ def test_a_job_at_work_is_left_alone(stage: Stage) -> None:
         # The incumbent changed under the trial: it says nothing about the model that answers now.
         (replace(EVALUATING, trial=ENDED, answering="v7"), Action.SET_UP_TRIAL),
         (replace(EVALUATING, answering="v1"), Action.OFFER),
+        (replace(EVALUATING, decision=None, rolled_back=True), Action.REFUSE),
     ],
 )
 def test_a_candidate_is_tested_until_it_is_decided(view: View, action: Action) -> None:
@@ -75,6 +76,8 @@ def test_a_candidate_is_tested_until_it_is_decided(view: View, action: Action) -
         # A corrected label took the evidence away again.
         (replace(PROMOTING, decision=Decision.NEED_MORE), AUTOMATIC, Action.WAIT),
         (replace(PROMOTING, decision=None), AUTOMATIC, Action.WAIT),
+        (replace(PROMOTING, decision=None, rolled_back=True), AUTOMATIC, Action.REFUSE),
+        (replace(PROMOTING, decision=Decision.NEED_MORE, trial=ENDED, answering="v7"), AUTOMATIC, Action.SET_UP_TRIAL),
     ],
 )
 def test_a_promotion_needs_the_evidence_still_and_a_person_or_the_flag(

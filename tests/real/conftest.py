@@ -3,10 +3,13 @@
 import gzip
 import json
 import os
+import shutil
 from collections.abc import Iterator
 
 import pytest
 
+from becas_ft._core import Core
+from helpers.dedupe_oracle import Predicted
 from helpers.real_events import EVENTS, Imported
 from helpers.server import CommandLine, ServerProcess
 
@@ -30,3 +33,19 @@ def imported(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Imported]:
         yield Imported(server, cli, folder, events, lines)
     finally:
         server.kill()
+
+
+@pytest.fixture(scope="session")
+def predicted(imported: Imported) -> Predicted:
+    """The import once more, by the rules alone."""
+    return Predicted.of(imported.events)
+
+
+@pytest.fixture(scope="session")
+def copied(imported: Imported, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Core]:
+    """The core over a copy of what the server stored, which is at rest after the import."""
+    folder = tmp_path_factory.mktemp("copied") / "data"
+    shutil.copytree(imported.server.data_dir, folder, ignore=shutil.ignore_patterns("*lock*", "ledger"))
+    core = Core(str(folder))
+    yield core
+    core.close()

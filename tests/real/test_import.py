@@ -7,10 +7,10 @@ from typing import Any
 
 from becas.ft.v1 import dataset_pb2, dataset_service_pb2_grpc, example_pb2
 from becas_ft import _core
+from helpers.dedupe_oracle import REASONS, Answer, Predicted, right_label
 from helpers.real_events import EVENTS, Imported
 from helpers.scorer import expected
 
-_YES_NO = {"scam_detection": "isScam", "policy_interpretation": "violates"}
 _UNPLAIN = set("<>|[]#")
 
 
@@ -26,36 +26,45 @@ def test_every_event_gets_category_score_and_tier_of_the_table(imported: Importe
     assert differences[:5] == []
 
 
-def test_every_status_follows_from_the_rules(imported: Imported) -> None:
-    """A second delivery is DUPLICATE; below bronze is REJECTED; all else is stored or beaten by its own kind."""
-    seen: set[str] = set()
-    wrong = []
-    for event, receipt in zip(imported.events, imported.receipts, strict=True):
-        event_id = event["metadata"]["eventId"]
-        wanted = expected(event)
-        if event_id in seen:
-            right = receipt["status"] == "DUPLICATE" and receipt["reasons"] == []
-        elif wanted.tier == "reject" or wanted.rejected:
-            right = receipt["status"] == "REJECTED"
-        elif receipt["status"] == "DUPLICATE":
-            right = bool({"SAME_INPUT", "CONFLICT"} & set(receipt["reasons"]))
-        else:
-            right = receipt["status"] == "ACCEPTED"
-        seen.add(event_id)
-        if not right:
-            wrong.append(receipt)
+def test_every_status_and_its_reasons_are_those_of_the_rules(imported: Imported, predicted: Predicted) -> None:
+    """An independent dedupe agrees on every line: who is new, who wins, who was corrected before."""
+    differences = []
+    for receipt, wanted in zip(imported.receipts, predicted.answers, strict=True):
+        got = Answer(receipt["status"], frozenset(receipt["reasons"]) & REASONS)
+        if got != wanted:
+            differences.append((receipt, wanted))
 
-    assert wrong[:5] == []
-    assert {receipt["status"] for receipt in imported.receipts} == {"ACCEPTED", "DUPLICATE", "REJECTED"}
+    assert differences[:5] == []
+    said = {reason for answer in predicted.answers for reason in answer.reasons}
+    assert said == REASONS, "the events do not show every rule"
+
+
+def test_the_winners_are_those_of_the_rules(imported: Imported, predicted: Predicted, copied: _core.Core) -> None:
+    """Of equal inputs the right one is stored; the corrected ones are superseded, and no others."""
+    listed = list(examples(imported, include_superseded=True))
+    oracle = predicted.oracle
+    pseudonyms = {event: copied.pseudonym("event", event) for event in oracle.stored}
+
+    assert {one.event for one in listed if not one.corrected_twin} == set(pseudonyms.values())
+    assert {one.event for one in listed if one.superseded} == {pseudonyms[event] for event in oracle.superseded}
+    assert sum(one.corrected_twin for one in listed) == oracle.twins
 
 
 def test_a_second_import_changes_no_statistic(imported: Imported) -> None:
-    """GetTrainingStats stays as it was, byte for byte."""
-    before = statistics(imported)
+    """GetTrainingStats stays as it was, byte for byte as they come over the wire."""
+    before = raw_statistics(imported)
+    assert len(dataset_pb2.GetTrainingStatsResponse.FromString(before).rejected_by_reason) > 2
+    assert {raw_statistics(imported) for _ in range(10)} == {before}
     again = imported.cli("import", str(EVENTS), "--json").json()
 
     assert again["duplicate"] == again["events"]
-    assert statistics(imported).SerializeToString(deterministic=True) == before.SerializeToString(deterministic=True)
+    assert {raw_statistics(imported) for _ in range(10)} == {before}
+
+
+def test_statistics_equal_a_recount_and_every_record_is_sound(imported: Imported, copied: _core.Core) -> None:
+    """All of them: tiers, means, corrections, RAG, rejections with their reasons."""
+    assert copied.recount() == copied.stats() == raw_statistics(imported)
+    assert copied.verify() == []
 
 
 def test_statistics_equal_a_count_of_what_is_listed(imported: Imported) -> None:
@@ -73,9 +82,32 @@ def test_statistics_equal_a_count_of_what_is_listed(imported: Imported) -> None:
     assert all(by_category[category] for category in example_pb2.Category.values() if category)
 
 
+def test_no_original_of_a_correction_is_exported(imported: Imported, copied: _core.Core) -> None:
+    """Found by pseudonym: every stored event that its own guild corrected is superseded, and in no dataset."""
+    originals = first_deliveries(imported.events)
+    stored: dict[str, list[example_pb2.Example]] = {}
+    for example in examples(imported, include_superseded=True):
+        stored.setdefault(example.event, []).append(example)
+    exported = exported_ids(imported)
+    assert len(exported) > 10_000
+    checked = 0
+    for event in first_deliveries(imported.events).values():
+        original = originals.get(event["metadata"].get("causationId", ""))
+        if event["eventName"] != "ai.correction" or original is None:
+            continue
+        if original["metadata"]["guildId"] != event["metadata"]["guildId"]:
+            continue
+        for example in stored.get(copied.pseudonym("event", original["metadata"]["eventId"]), []):
+            checked += 1
+            assert example.superseded
+            assert example.example_id not in exported
+
+    assert checked > 100
+
+
 def test_no_corrected_decision_is_exported_and_its_twin_is(imported: Imported) -> None:
     """Wherever a rule gives a label, the gold twin teaches it; the wrong label is taught nowhere."""
-    originals = {event["metadata"]["eventId"]: event for event in imported.events}
+    originals = first_deliveries(imported.events)
     taught: dict[tuple[str, str], set[str]] = {}
     for example in examples(imported):
         category = example_pb2.Category.Name(example.category).removeprefix("CATEGORY_").lower()
@@ -93,10 +125,30 @@ def test_no_corrected_decision_is_exported_and_its_twin_is(imported: Imported) -
     assert checked > 300
 
 
-def statistics(imported: Imported) -> dataset_pb2.GetTrainingStatsResponse:
+def raw_statistics(imported: Imported) -> bytes:
+    """The answer as it comes over the wire: parsed and written again, its maps would be in another order."""
     with imported.server.channel() as channel:
+        method = channel.unary_unary(
+            "/becas.ft.v1.DatasetService/GetTrainingStats", request_serializer=bytes, response_deserializer=bytes
+        )
+        return method(b"", timeout=60)
+
+
+def statistics(imported: Imported) -> dataset_pb2.GetTrainingStatsResponse:
+    return dataset_pb2.GetTrainingStatsResponse.FromString(raw_statistics(imported))
+
+
+def exported_ids(imported: Imported) -> set[str]:
+    """Every example of an export of everything."""
+    with imported.server.channel(max_receive_message_length=-1) as channel:
         stub = dataset_service_pb2_grpc.DatasetServiceStub(channel)
-        return stub.GetTrainingStats(dataset_pb2.GetTrainingStatsRequest(), timeout=60)
+        responses = stub.Export(dataset_pb2.ExportRequest(balance=False), timeout=60)
+        return {example_id for response in responses for example_id in response.example_ids.example_ids}
+
+
+def first_deliveries(events: list[dict[str, Any]]) -> dict[str, dict[str, Any]]:
+    """Events by id; of one that was delivered twice the first."""
+    return {event["metadata"]["eventId"]: event for event in reversed(events)}
 
 
 def examples(imported: Imported, *, include_superseded: bool = False) -> Iterator[example_pb2.Example]:
@@ -131,21 +183,6 @@ def corrections(
             key = (expected(original).category, correction["aiDecision"]["context"])
             found.setdefault(key, []).append((correction, original))
     return (pairs[0] for pairs in found.values() if len(pairs) == 1)
-
-
-def right_label(category: str, original: dict[str, Any], correction: dict[str, Any]) -> str | None:
-    """The design's rule for a twin's label."""
-    if correction.get("correctedLabel"):
-        return str(correction["correctedLabel"])
-    payload = original["payload"]
-    if category in _YES_NO:
-        decision = payload.get("analysis") or payload.get("evaluation")
-        return "false" if decision[_YES_NO[category]] else "true"
-    if category == "violation_detection" and correction["category"] == "false_positive":
-        return "none"
-    if category == "moderation_decision":
-        return str(correction["moderatorAction"]["type"])
-    return None
 
 
 def text_of(prompt: str) -> str:

@@ -81,8 +81,17 @@ def test_a_worse_candidate_is_given_up_early() -> None:
     """Reversed evidence of 20 ends it, though pairs are few."""
     verdict = decide(TrialEvidence(30, 3, 20, 0.01, 32.9, reversed_e_value=20.0), Policy())
 
-    assert verdict.decision is Decision.KEEP
+    assert (verdict.decision, verdict.final) == (Decision.KEEP, True)
     assert "the candidate is worse" in verdict.reasons[0]
+
+
+def test_a_worse_candidate_is_given_up_whatever_else_is_broken() -> None:
+    """A guardrail may mend, evidence against the candidate does not: the trial is over with and without one."""
+    broken = decide(replace(GOOD, invalid_rate_b=0.03), Policy())
+    worse = decide(replace(GOOD, invalid_rate_b=0.03, reversed_e_value=20.0), Policy())
+
+    assert (broken.decision, broken.final) == (Decision.KEEP, False)
+    assert (worse.decision, worse.final) == (Decision.KEEP, True)
 
 
 def test_the_horizon_ends_an_undecided_trial() -> None:

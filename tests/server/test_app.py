@@ -2,11 +2,13 @@
 
 import importlib
 import itertools
+import json
 import os
 import re
 import subprocess
 import threading
 import time
+import urllib.request
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -185,6 +187,37 @@ def test_ready_line_is_the_only_output(server: ServerProcess) -> None:
     assert len(lines) == 1
     assert re.fullmatch(r"becas-ft is ready: listening on 127\.0\.0\.1:\d+, data in .*", lines[0])
     assert not server.address.endswith(":0")
+
+
+def test_the_ready_line_as_json(tmp_path: Path) -> None:
+    """With --json scripts read the address and the folder."""
+    command = [str(COMMAND), "serve", "--json", "--data-dir", str(tmp_path / "data"), "--listen", "127.0.0.1:0"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, env=environment()) as process:
+        assert process.stdout is not None
+        ready = json.loads(process.stdout.readline())
+        process.terminate()
+
+    assert re.fullmatch(r"127\.0\.0\.1:\d+", ready["address"])
+    assert ready["data_dir"] == str(tmp_path / "data")
+    assert process.returncode == 0
+
+
+def test_metrics_are_read_over_http(start_server: ServerStarter) -> None:
+    """Calls by method and code, and the core's own figures: duplicates, conflicts and evictions among them."""
+    server = start_server("--dashboard", "127.0.0.1:0")
+    with server.channel() as channel:
+        stub = ingest_service_pb2_grpc.IngestServiceStub(channel)
+        for _ in range(2):
+            stub.Ingest(events.request([events.scam_message("a", 1)]), timeout=30)
+    [address] = [line["address"] for line in server.log() if line["event"] == "serving_http"]
+
+    with urllib.request.urlopen(f"http://{address}/metrics", timeout=30) as answer:
+        figures = dict(line.rsplit(" ", 1) for line in answer.read().decode().splitlines() if line[0] != "#")
+
+    assert figures['becas_rpcs_total{code="OK",method="/becas.ft.v1.IngestService/Ingest"}'] == "2.0"
+    assert figures["becas_core_duplicates_total"] == "1.0"
+    assert {"becas_core_conflicts_total", "becas_core_evictions_total"} <= figures.keys()
+    assert server.stop() == 0
 
 
 def test_log_is_json_without_people(server: ServerProcess, channel: grpc.Channel) -> None:

@@ -4,6 +4,8 @@ import hashlib
 import json
 import time
 from collections.abc import Callable
+from functools import partial
+from pathlib import Path
 from typing import cast
 
 import grpc
@@ -15,9 +17,14 @@ from becas.ft.v1 import (
     example_pb2,
     ingest_pb2,
     ingest_service_pb2_grpc,
+    model_pb2,
+    model_service_pb2_grpc,
 )
+from becas_ft.ledger import Ledger
+from becas_ft.rollout import registry
 from helpers import canaries, events
 from helpers.rpc import details
+from helpers.served import SCAM
 from helpers.server import ServerProcess, ServerStarter
 
 
@@ -158,6 +165,36 @@ def test_forget_erases_a_member(channel: grpc.Channel, dataset: dataset_service_
 
     assert (first.examples, second.examples) == (1, 0)
     assert dataset.GetTrainingStats(dataset_pb2.GetTrainingStatsRequest(), timeout=30).total_examples == 19
+
+
+def test_forget_names_what_was_built_on_the_member(start_server: ServerStarter, data_dir: Path) -> None:
+    """The dataset that held one of the examples and the model that learned from it, also after a restart; no other."""
+    server = start_server()
+    with server.channel() as channel:
+        ingest(channel, 20)
+        stub = dataset_service_pb2_grpc.DatasetServiceStub(channel)
+        _, _, everything = export(stub, dataset_pb2.ExportRequest(category=SCAM, balance=False))
+        # 7 % 7 is another guild's remainder than 3: the member is not in it.
+        elsewhere = dataset_pb2.ExportRequest(category=SCAM, balance=False, guild_id="800000000000000003")
+        export(stub, elsewhere)
+    server.stop()
+    ledger = Ledger(data_dir / "ledger")
+    for name, dataset_id in (("learned", everything.dataset_id), ("other", "another")):
+        model = model_pb2.Model(name=name, base_model="smollm2", category=SCAM, dataset_id=dataset_id)
+        ledger.write(partial(registry.register, model=model))
+    ledger.close()
+
+    with start_server().channel() as channel:
+        stub = dataset_service_pb2_grpc.DatasetServiceStub(channel)
+        forgotten = stub.Forget(dataset_pb2.ForgetRequest(user_id="700000000000000007"), timeout=60)
+        models = model_service_pb2_grpc.ModelServiceStub(channel)
+        marked = {
+            name: models.GetModel(model_pb2.GetModelRequest(name=name), timeout=30).model.built_on_erased
+            for name in ("learned", "other")
+        }
+
+    assert (list(forgotten.datasets), list(forgotten.models)) == ([everything.dataset_id], ["learned"])
+    assert marked == {"learned": True, "other": False}
 
 
 def test_withdrawn_consent(channel: grpc.Channel, dataset: dataset_service_pb2_grpc.DatasetServiceStub) -> None:

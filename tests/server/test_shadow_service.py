@@ -1,17 +1,26 @@
 """Shadow tests as bots and operators call them: a real server, a real model."""
 
+import math
+import random
+import threading
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
 from typing import TypeVar
 
 import grpc
 import pytest
 
-from becas.ft.v1 import event_pb2, ingest_pb2, shadow_pb2
+from becas.ft.v1 import event_pb2, ingest_pb2, shadow_pb2, shadow_service_pb2_grpc
+from becas_ft.evidence.clusters import capped_log_e
+from becas_ft.evidence.eprocess import log_e_value
 from helpers import canaries, models
 from helpers.rpc import details
-from helpers.served import SCAM, SECONDS, Served
+from helpers.served import SCAM, SECONDS, Served, json_label
+from helpers.server import ServerProcess
 
+LIVES = 8
 Found = TypeVar("Found")
 
 
@@ -110,6 +119,90 @@ def test_only_disagreements_need_a_label(served: Served) -> None:
     stats = served.shadow.GetShadowStats(shadow_pb2.GetShadowStatsRequest(), timeout=SECONDS)
     assert stats.pairs_by_model[models.candidate(2)] == 5
     served.shadow.StopShadowTest(shadow_pb2.StopShadowTestRequest(trial_id=trial.trial_id), timeout=SECONDS)
+
+
+@dataclass
+class Teller:
+    """A bot that records pairs and their truths until the server is gone, and repeats what was not acknowledged.
+
+    Attributes:
+        number: makes its ids its own.
+        done: pairs whose truth was acknowledged.
+    """
+
+    number: int
+    done: int = 0
+
+    def b_right(self, pair: int) -> bool:
+        """Whether B is the one that was right; two of three."""
+        return (pair + self.number) % 3 > 0
+
+    def run(self, channel: grpc.Channel, trial_id: str, most: int = 1 << 30) -> None:
+        """One life of the server; at most so many pairs in all."""
+        stub = shadow_service_pb2_grpc.ShadowServiceStub(channel)
+        while self.done < most:
+            name = f"{self.number}-{self.done}"
+            pair = shadow_pb2.RecordComparisonRequest(
+                trial_id=trial_id,
+                request_id=name,
+                output_a=json_label(not self.b_right(self.done)),
+                output_b=json_label(self.b_right(self.done)),
+                user_id=name,
+            )
+            truth = shadow_pb2.RecordTruthRequest(request_id=name, truth="true")
+            try:
+                stub.RecordComparison(pair, timeout=SECONDS)
+                stub.RecordTruth(truth, timeout=SECONDS)
+            except grpc.RpcError:
+                return
+            self.done += 1
+
+
+def test_killed_at_any_moment_of_a_trial(tmp_path: Path) -> None:
+    """After every kill -9 under load the e-value is that of what was acknowledged, and at most what was under way."""
+    models.make(tmp_path / "data", models.candidate(1))
+    process = ServerProcess(tmp_path / "data", tmp_path / "server", variables={"BECAS_FT_RUNTIME__KIND": "embedded"})
+    tellers, chance, trial_id = [Teller(number) for number in range(4)], random.Random(20261125), ""
+    for life in range(LIVES + 1):
+        process.start()
+        with process.channel(use_local_subchannel_pool=1) as channel:
+            served = Served(process, channel)
+            if not trial_id:
+                served.register(models.BASE, models.BASE)
+                served.register(models.candidate(1), models.BASE)
+                trial_id = served.set_up(models.candidate(1)).trial_id
+            found = served.report(trial_id).report
+            told = sum(teller.done for teller in tellers)
+            assert told <= found.wins + found.losses <= told + len(tellers), f"life {life}"
+            _is_evidence_of_its_counts(found)
+            if life == LIVES:
+                break
+            threads = [threading.Thread(target=teller.run, args=(channel, trial_id)) for teller in tellers]
+            for thread in threads:
+                thread.start()
+            time.sleep(0.1 + chance.random() * 0.5)
+            process.kill()
+            for thread in threads:
+                thread.join()
+    with process.channel() as channel:
+        served = Served(process, channel)
+        most = max(teller.done for teller in tellers) + 1
+        for teller in tellers:
+            teller.run(channel, trial_id, most)
+        found = served.report(trial_id).report
+    assert process.stop() == 0
+    wins = sum(teller.b_right(pair) for teller in tellers for pair in range(most))
+    assert most > 1
+    assert (found.wins, found.losses, found.pairs) == (wins, 4 * most - wins, 4 * most)
+    _is_evidence_of_its_counts(found)
+
+
+def _is_evidence_of_its_counts(found: shadow_pb2.ComparisonReport) -> None:
+    plain = log_e_value(found.wins, found.losses)
+    capped = capped_log_e([1] * found.wins + [-1] * found.losses, range(found.wins + found.losses))
+    assert math.log(found.e_value_plain) == pytest.approx(plain, abs=1e-9)
+    assert math.log(found.e_value_capped) == pytest.approx(capped, abs=1e-9)
+    assert found.e_value == min(found.e_value_plain, found.e_value_capped)
 
 
 @pytest.mark.parametrize(

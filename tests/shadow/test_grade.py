@@ -1,7 +1,10 @@
 """Answers are graded as the documented table says."""
 
+import json
+
 import pytest
 
+from becas_ft.shadow import grade
 from becas_ft.shadow.grade import LABEL_KEYS, f1, is_right, is_violation, label_of
 from helpers.scorer import LABELS
 
@@ -32,6 +35,51 @@ from helpers.scorer import LABELS
 def test_the_table(category: str, output: str, truth: str, right: bool) -> None:
     """F1 of {a,b,c} and {a,b} is .8 and right; of {a,b,c,d} it is 2/3 and wrong."""
     assert is_right(category, output, truth) is right
+
+
+@pytest.mark.parametrize(
+    ("category", "first", "second", "agree"),
+    [
+        ("scam_detection", '{"isScam":true}', '{"isScam":true,"scamType":"x"}', True),
+        ("scam_detection", '{"isScam":true}', '{"isScam":false}', False),
+        ("scam_detection", "{", "{", False),
+        ("violation_detection", '{"violationType":"Spam"}', '{"violationType":"spam"}', True),
+        ("trust_prediction", '{"direction":"up","delta":3}', '{"direction":"up","delta":8}', True),
+        ("trust_prediction", '{"direction":"up","delta":3}', '{"direction":"up","delta":80}', False),
+        ("trust_prediction", '{"direction":"up"}', '{"direction":"up","delta":80}', False),
+        ("sentiment_analysis", '{"sentiment":"negative","score":-0.9}', '{"sentiment":"negative","score":-0.2}', False),
+        ("workflow_parsing", '{"steps":["b","a"]}', '{"steps":["a","b"]}', True),
+        ("workflow_parsing", '{"steps":["a","b","c","d","e"]}', '{"steps":["a","b","c","d"]}', False),
+    ],
+)
+def test_answers_agree_where_no_label_could_tell_them_apart(
+    *, category: str, first: str, second: str, agree: bool
+) -> None:
+    """A tie without a label is one under every label, but for what lies within the tolerance."""
+    assert grade.agree(category, first, second) is agree
+
+
+def test_garbage_however_deep_is_a_wrong_answer() -> None:
+    """A hundred thousand open brackets are no error of ours."""
+    deep = "[" * 100_000
+
+    assert not is_right("scam_detection", deep, "true")
+    assert not is_right("workflow_parsing", '{"steps":' + json.dumps(deep) + "}", '["a"]')
+    assert label_of("scam_detection", deep) is None
+
+
+@pytest.mark.parametrize(
+    ("category", "truth", "known"),
+    [
+        ("scam_detection", "TRUE", True),
+        ("scam_detection", '{"isScam":false}', True),
+        ("scam_detection", "banana", False),
+        ("intent_classification", "banana", True),
+    ],
+)
+def test_a_truth_is_a_label(*, category: str, truth: str, known: bool) -> None:
+    """In a closed vocabulary anything else is none; in an open one everything is."""
+    assert grade.is_label(category, truth) is known
 
 
 def test_labels_are_read_in_their_text_form() -> None:

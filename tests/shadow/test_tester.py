@@ -3,6 +3,7 @@
 import asyncio
 import math
 import time
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
@@ -11,11 +12,14 @@ from scipy.stats import binom
 
 from becas.ft.v1 import event_pb2, ingest_pb2, shadow_pb2
 from becas_ft._core import Core
-from becas_ft.ledger.schema import PAIRS, TRIAL_COUNTS
+from becas_ft.errors import InvalidArgumentError
+from becas_ft.evidence import ratio, spending
+from becas_ft.ledger import Ledger, WriteTransaction
+from becas_ft.ledger.schema import PAIRS, REQUESTS, TRIAL_COUNTS
 from becas_ft.rollout.gate import Policy
 from becas_ft.runtime.errors import RuntimeUnavailable
 from becas_ft.runtime.protocol import GenerateRequest
-from becas_ft.shadow import judged, report, truth
+from becas_ft.shadow import judged, report, trials, truth
 from becas_ft.shadow.tester import RequestConflictError
 from helpers import canaries, fake_runtime
 from helpers.bench import Bench, OpenBench
@@ -104,7 +108,7 @@ async def test_a_repeated_request_has_one_answer_for_good(bench: OpenBench) -> N
 
 
 async def test_the_share_that_is_sampled(bench: OpenBench) -> None:
-    """20 % within what chance allows, and the same requests after a restart."""
+    """20 % within the sample-ratio bound at every request, and the same requests after a restart."""
     numbers = range(600)
     async with bench() as parts:
         parts.set_up(rate=0.2)
@@ -114,7 +118,11 @@ async def test_the_share_that_is_sampled(bench: OpenBench) -> None:
         again = [(await parts.tester.answer(question(number))).sampled for number in numbers]
 
     assert first == again
-    low, high = binom.interval(1 - 1e-6, len(first), 0.2)
+    for seen in range(1, len(first) + 1):
+        sampled = sum(first[:seen])
+        assert ratio.ratio_log_e([sampled, seen - sampled], [0.2, 0.8]) < math.log(100)
+    # The bound would tell: a quarter more or less of the requests lies outside it.
+    low, high = binom.interval(0.999, len(first), 0.2)
     assert low <= sum(first) <= high
 
 
@@ -144,7 +152,7 @@ def _report(parts: Bench, trial_id: str) -> shadow_pb2.ComparisonReport:
     return report.build(parts.ledger.read(partial(judged.load, trial_id=trial_id)), Policy())
 
 
-async def test_a_correction_becomes_truth_exactly_once(bench: OpenBench) -> None:
+async def test_a_correction_becomes_truth_exactly_once(bench: OpenBench, monkeypatch: pytest.MonkeyPatch) -> None:
     """Killed between the two stores, before or after the ledger's commit: one truth, one place in the order."""
 
     class KilledError(BaseException):
@@ -168,6 +176,19 @@ async def test_a_correction_becomes_truth_exactly_once(bench: OpenBench) -> None
         said.category, said.corrected_label, said.lesson = "false_negative", "true", "A prize that nobody announced."
         said.ai_decision.context = "claim the prize now"
         parts.core.ingest(ingest_pb2.IngestRequest(events=[correction]).SerializeToString())
+
+        def dies(change: Callable[[WriteTransaction], int]) -> int:
+            def half_way(transaction: WriteTransaction) -> int:
+                change(transaction)
+                raise KilledError
+
+            return Ledger.write(parts.ledger, half_way)
+
+        with monkeypatch.context() as patched:
+            patched.setattr(parts.ledger, "write", dies)
+            with pytest.raises(KilledError):
+                truth.consume(parts.ledger, parts.core)
+        assert _report(parts, trial.trial_id).judged == 0
         with pytest.raises(KilledError):
             truth.consume(parts.ledger, Outbox(parts.core))
         once = _report(parts, trial.trial_id)
@@ -231,6 +252,165 @@ async def test_the_recommendation_follows_from_the_numbers(bench: OpenBench) -> 
     assert "5 of 100 judged pairs" in few.reasoning
     assert (enough.wins, enough.recommendation) == (100, shadow_pb2.RECOMMENDATION_PROMOTE_B)
     assert "100 judged pairs, at least 100" in enough.reasoning
+
+
+async def test_erasure_reaches_what_is_still_asked(bench: OpenBench, tmp_path: Path) -> None:
+    """A's caller is answered as ever; neither the request nor its pair, nor a pair that only has its truth, is kept."""
+    going, done = asyncio.Event(), asyncio.Event()
+
+    async def waits(_: GenerateRequest) -> str:
+        going.set()
+        await done.wait()
+        return await says(is_scam=True)(_)
+
+    async with bench(fake_runtime.hangs, a=waits) as parts:
+        trial = parts.set_up()
+        asked = asyncio.create_task(parts.tester.answer(question(1, text="the marmalade prize")))
+        await going.wait()
+        await parts.tester.erase(user=parts.core.pseudonym("user", "1"))
+        done.set()
+        assert (await asked).label == "true"
+        await parts.tester.answer(question(2, text="another marmalade prize"))
+        await parts.tester.flush()
+        name = parts.core.pseudonym("event", "request-2")
+        # Its B never answers: all that there is of the pair is its truth.
+        parts.ledger.write(partial(truth.record, pseudonym=name, truth="true"))
+        await parts.tester.erase(user=parts.core.pseudonym("user", "2"))
+        left = parts.ledger.read(
+            lambda transaction: [*transaction.scan(REQUESTS), *transaction.scan(PAIRS, prefix=trial.trial_id)]
+        )
+
+    assert left == []
+    assert b"marmalade" not in (tmp_path / "data" / "ledger" / "data.mdb").read_bytes()
+
+
+async def test_a_guild_that_withdraws_while_it_is_answered(bench: OpenBench) -> None:
+    """Its request is answered and not kept, though it had consent when it was asked."""
+    going, done = asyncio.Event(), asyncio.Event()
+
+    async def waits(_: GenerateRequest) -> str:
+        going.set()
+        await done.wait()
+        return await says(is_scam=True)(_)
+
+    async with bench(a=waits) as parts:
+        asked = asyncio.create_task(parts.tester.answer(question(1, guild="g")))
+        await going.wait()
+        parts.core.set_consent("g", granted=False)
+        await parts.tester.erase(guild=parts.core.pseudonym("guild", "g"))
+        done.set()
+        assert (await asked).label == "true"
+        await parts.tester.settle()
+
+        assert parts.ledger.read(lambda transaction: transaction.count(REQUESTS)) == 0
+
+
+@pytest.mark.parametrize(
+    ("said", "told"),
+    [
+        (
+            r'{"isScam":true,"scamType":"prize","reasoning":"write to\njoe@example.com now"}',
+            '{"isScam":true,"scamType":"prize","reasoning":"write to\\n[EMAIL] now"}',
+        ),
+        (r'{"isScam":true, "reasoning":"j\u006fe\u0040example.com"}', '{"isScam":true,"reasoning":"[EMAIL]"}'),
+        (r'{"isScam":true,"reasoning":"half \ud83d"}', '{"isScam":true,"reasoning":"half \ufffd"}'),
+        ('{"isScam":true,"delta":212345678901234567}', '{"isScam":true,"delta":"[SNOWFLAKE]"}'),
+        ('{"isScam":true,"score":0.4155552671}', '{"isScam":true,"score":0.4155552671}'),
+    ],
+)
+async def test_a_redacted_answer_is_still_an_answer(bench: OpenBench, said: str, told: str) -> None:
+    """Addresses are found as they read, behind escapes too, and what is left is JSON with its label."""
+
+    async def behave(_: GenerateRequest) -> str:
+        return said
+
+    async with bench(behave, a=behave) as parts:
+        trial = parts.set_up()
+        answer = await parts.tester.answer(question())
+        await parts.tester.settle()
+        [row] = parts.ledger.read(partial(judged.load, trial_id=trial.trial_id)).rows
+
+    assert answer.output == row.a.output == row.b.output == told
+    assert (answer.label, row.b.failure) == ("true", "")
+
+
+async def test_garbage_of_any_size_spoils_no_report(bench: OpenBench) -> None:
+    """Nested too deep to be read, or too long to be kept: B's answer is wrong, and was not sure of it either."""
+    answers = ["[" * 60_000, '{"isScam":true,"reasoning":"' + "x" * 70_000 + '"}']
+
+    async def behave(_: GenerateRequest) -> str:
+        return answers.pop()
+
+    async with bench(behave, a=says(is_scam=True)) as parts:
+        trial = parts.set_up()
+        for number in range(2):
+            await parts.tester.answer(question(number))
+            await parts.tester.settle()
+            name = parts.core.pseudonym("event", f"request-{number}")
+            parts.ledger.write(partial(truth.record, pseudonym=name, truth="true"))
+        found = _report(parts, trial.trial_id)
+
+    assert (found.losses, found.invalid_rate_b) == (2, 1.0)
+    assert (found.calibration_a.pairs, found.calibration_b.pairs, found.quality_score) == (2, 0, 0.0)
+
+
+async def test_a_time_that_there_is_not_is_refused(bench: OpenBench) -> None:
+    """By its field, before anything is asked."""
+    async with bench() as parts:
+        request = question()
+        request.time.seconds = 10**12
+        with pytest.raises(InvalidArgumentError) as caught:
+            await parts.tester.answer(request)
+
+    assert caught.value.args[0] == "time"
+    assert parts.runtime.asked == {}
+
+
+async def test_another_test_of_a_version_is_not_free(bench: OpenBench) -> None:
+    """Its e-value begins anew, so it takes the next share of α; a test in which nothing was judged cost none."""
+    async with bench(a=says(is_scam=False), b=says(is_scam=True)) as parts:
+        thresholds = []
+        for label in (None, "true", "true", None):
+            trial = parts.set_up()
+            thresholds.append(trial.e_threshold)
+            number = len(thresholds)
+            await parts.tester.answer(question(number))
+            await parts.tester.settle()
+            name = parts.core.pseudonym("event", f"request-{number}")
+            if label:
+                parts.ledger.write(partial(truth.record, pseudonym=name, truth=label))
+            parts.ledger.write(partial(trials.stop, trial_id=trial.trial_id, reason="not yet"))
+
+    assert thresholds == [spending.threshold_of_version(share) for share in (1, 1, 2, 3)]
+
+
+async def test_a_correction_of_another_guild_or_without_a_label_judges_nothing(bench: OpenBench) -> None:
+    """Nobody steers a test from outside, and a word that is no label makes nobody wrong; one of no guild is taken."""
+    async with bench() as parts:
+        trial = parts.set_up()
+        for number in range(3):
+            await parts.tester.answer(question(number, guild="g"))
+        await parts.tester.settle()
+        corrections = []
+        for number, (guild, label) in enumerate([("other", "true"), ("g", "banana"), ("g", "true")]):
+            event = event_pb2.Event(event_id=f"c{number}", causation_id=f"request-{number}", guild_id=guild)
+            said = event.ai_correction.correction
+            said.category, said.corrected_label, said.lesson = "false_negative", label, "A prize that nobody announced."
+            said.ai_decision.context = "claim the prize now"
+            corrections.append(event)
+        parts.core.ingest(ingest_pb2.IngestRequest(events=corrections).SerializeToString())
+
+        assert truth.consume(parts.ledger, parts.core) == 1
+        assert _report(parts, trial.trial_id).wins == 1
+
+
+async def test_a_fresh_report_says_what_it_would_take(bench: OpenBench) -> None:
+    """Eight wins of eight users are the least for a first version: E(7, 0) is 31.9, and 32.9 is needed."""
+    async with bench() as parts:
+        found = _report(parts, parts.set_up().trial_id)
+
+    assert found.judged_disagreements_needed == 8
+    assert "at least 8 disagreements, all won, of as many users" in found.reasoning
 
 
 async def test_a_member_is_erased_for_good(bench: OpenBench, tmp_path: Path) -> None:

@@ -1,11 +1,14 @@
 """`becas-ft serve`."""
 
 import asyncio
+import json
 import os
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
+
+from becas_ft.cli.options import Json
 
 
 def serve(
@@ -13,11 +16,12 @@ def serve(
     listen: Annotated[
         str | None, typer.Option(metavar="HOST:PORT", help="Where to listen; port 0 takes a free one.")
     ] = None,
-    dashboard: Annotated[str | None, typer.Option(metavar="HOST:PORT", help="Where to show the dashboard.")] = None,
+    dashboard: Annotated[str | None, typer.Option(metavar="HOST:PORT", help="Where to answer HTTP: /metrics.")] = None,
     config: Annotated[
         Path | None,
         typer.Option(envvar="BECAS_FT_CONFIG", help="A TOML file with what differs from the defaults."),
     ] = None,
+    as_json: Json = False,
 ) -> None:
     """Run the server until SIGTERM; prints one line when it answers.
 
@@ -39,6 +43,8 @@ def serve(
     configure_logging(loaded.log.level, loaded.log.format)
 
     def ready(address: str) -> None:
-        typer.echo(f"becas-ft is ready: listening on {address}, data in {loaded.store.data_dir}")
+        where = {"address": address, "data_dir": str(loaded.store.data_dir)}
+        words = f"becas-ft is ready: listening on {address}, data in {loaded.store.data_dir}"
+        typer.echo(json.dumps(where) if as_json else words)
 
     asyncio.run(run(loaded, ready))

@@ -9,12 +9,13 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from becas_ft.evidence.clusters import further_clusters
 from becas_ft.evidence.eprocess import EVEN, UNIFORM, Mixture, further_decisive, log_e_values
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
 
-    from becas_ft.evidence.pairs import Standing, Summary
+    from becas_ft.evidence.pairs import Summary
 
 
 class Recommendation(StrEnum):
@@ -73,12 +74,21 @@ def recommend(summary: Summary, rule: Rule) -> Recommendation:
     return Recommendation.NEED_MORE_DATA
 
 
-def further_disagreements(standing: Standing, rule: Rule) -> int | None:
-    """How many more judged disagreements it would take at the win rate seen so far.
+def further_disagreements(summary: Summary, rule: Rule) -> int | None:
+    """How many more judged disagreements it would take at the win rate seen so far, each of another user.
 
-    None where that rate does not lead there.     Counts the plain e-value; where clusters hold more than one
-    disagreement the capped one may take longer.
+    Both e-values count, the plain and the capped one. Before the first decisive pair the rate is taken to be 1: no test
+    can need fewer. None where the rate does not lead there.
     """
-    if standing.decisive and standing.wins < rule.minimum_win_rate * standing.decisive:
+    standing = summary.standing
+    if not standing.decisive:
+        return _both(1 + standing.wins, 0, summary.log_wealth, 1.0, rule, taken=1)
+    if standing.wins < rule.minimum_win_rate * standing.decisive:
         return None
-    return further_decisive(standing.wins, standing.losses, rule.threshold, null=rule.null, mixture=rule.mixture)
+    return _both(standing.wins, standing.losses, summary.log_wealth, standing.win_rate, rule)
+
+
+def _both(wins: int, losses: int, log_wealth: ArrayLike, win_rate: float, rule: Rule, *, taken: int = 0) -> int | None:
+    plain = further_decisive(wins, losses, rule.threshold, null=rule.null, mixture=rule.mixture)
+    capped = further_clusters(log_wealth, win_rate, rule.threshold, null=rule.null)
+    return None if plain is None or capped is None else max(plain + taken, capped)

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from becas_ft.evidence.clusters import capped_log_e, capped_log_e_path
+from becas_ft.evidence.clusters import capped_log_e, capped_log_e_path, capped_log_wealth
 from becas_ft.evidence.eprocess import (
     EVEN,
     UNIFORM,
@@ -156,7 +156,9 @@ class Summary:
         unjudged_as_ties: The standing if every unjudged pair turned out a tie.
         unjudged_as_losses: The worst case: the standing if every unjudged pair turned out a loss.
         p_value: Always-valid p-value: 1 over the largest deciding e-value at any look so far.
-        futility_log_e: Logarithm of the evidence that the candidate loses more than it wins.
+        log_wealth: Logarithm of the capped wealth for each stake.
+        futility_log_e: Logarithm of the evidence that the candidate loses more than it wins: as for the standing, the
+            smaller of the plain and the capped one, so that no single hand ends a test either.
         win_rate: Win rate over decisive pairs, with a confidence sequence.
         difference: Candidate's accuracy minus the base's, with a confidence sequence.
         difference_now: The same with Newcombe's interval for a sample size fixed beforehand; descriptive.
@@ -171,6 +173,7 @@ class Summary:
     unjudged_as_ties: Standing
     unjudged_as_losses: Standing
     p_value: float
+    log_wealth: tuple[float, ...]
     futility_log_e: float
     win_rate: Interval
     difference: Interval
@@ -241,7 +244,8 @@ def summary(
         unjudged_as_ties=as_ties,
         unjudged_as_losses=_standing(stored, null, mixture, unjudged_score=-1),
         p_value=p_value(path.log_e),
-        futility_log_e=futility_log_e(standing.wins, standing.losses, mixture=mixture),
+        log_wealth=tuple(capped_log_wealth(*_bets(stored, None), null=null).tolist()),
+        futility_log_e=_futility_log_e(stored, standing, mixture),
         win_rate=win_rate_interval(standing.wins, standing.decisive, alpha=alpha, horizon=horizon),
         difference=accuracy_difference_interval(standing.wins, standing.losses, standing.ties, alpha=alpha),
         difference_now=difference_now,
@@ -289,6 +293,14 @@ def _standing(
         ties=outcomes.count(Outcome.TIE),
         log_e_plain=log_e_value(wins, losses, null=null, mixture=mixture),
         log_e_capped=capped_log_e(scores, clusters, null=null),
+    )
+
+
+def _futility_log_e(pairs: Sequence[Pair], standing: Standing, mixture: Mixture) -> float:
+    scores, clusters = _bets(pairs, None)
+    return min(
+        futility_log_e(standing.wins, standing.losses, mixture=mixture),
+        capped_log_e([-score for score in scores], clusters),
     )
 
 

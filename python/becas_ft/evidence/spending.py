@@ -30,6 +30,11 @@ def threshold_of_version(version: int, alpha: float = 0.05) -> float:
     return 1 / alpha_of_version(version, alpha)
 
 
+def version_of_threshold(threshold: float, alpha: float = 0.05) -> int:
+    """The version whose share of `alpha` a threshold is: the inverse of `threshold_of_version`."""
+    return max(1, round(math.sqrt(6 * alpha * threshold) / math.pi))
+
+
 def e_benjamini_hochberg(e_values: ArrayLike, alpha: float = 0.05) -> NDArray[np.bool_]:
     """Which of the tests to reject, with a false discovery rate of at most `alpha` under any dependence.
 

@@ -146,6 +146,8 @@ class Ledger:
                 return change(WriteTransaction(transaction, self._databases))
         except lmdb.MapFullError as error:
             raise LedgerError("the ledger is full: erase old trials") from error
+        except lmdb.Error as error:
+            raise LedgerError("the ledger cannot be written: the disk is full or failing") from error
 
     def close(self) -> None:
         """Closes the environment; later calls fail."""

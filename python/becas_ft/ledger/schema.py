@@ -40,6 +40,9 @@ class Table(Generic[KeyT, MessageT]):
 JOBS = Table("jobs-v1", str, training_pb2.Job)
 """By job_id."""
 
+DOOMED = Table("doomed-v1", str, training_pb2.Job)
+"""By name: models that were made and are not registered (yet): deleted unless a job registers them."""
+
 MODELS = Table("models-v1", str, model_pb2.Model)
 """By name."""
 
@@ -71,6 +74,7 @@ PAIRS = Table("pairs-v1", str, records_pb2.Pair)
 
 TABLES: tuple[Table[Any, Any], ...] = (
     JOBS,
+    DOOMED,
     MODELS,
     ALIASES,
     AUDIT,

@@ -9,7 +9,7 @@ from typing import TypeVar
 
 import structlog
 
-from becas.ft.v1 import training_pb2
+from becas.ft.v1 import model_pb2, training_pb2
 from becas_ft import errors
 from becas_ft.ledger import Ledger, ReadTransaction
 from becas_ft.orchestrator import jobs as training_jobs
@@ -176,6 +176,7 @@ def _with_evidence(
     return View(
         stage=stage,
         candidate=job.model,
+        rolled_back=registry.get(transaction, job.model).state == model_pb2.MODEL_STATE_ROLLED_BACK,
         answering=alias.model if alias else "",
         trial=next_step.Trial(trial.trial_id, trial.running, trial.base_model, trial.ended_reason) if trial else None,
         other_trial=running.trial_id if running is not None and other else "",

@@ -5,21 +5,22 @@ import itertools
 import time
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import Protocol, TypeAlias, TypeVar
+from typing import Any, Protocol, TypeAlias, TypeVar
 
 import structlog
 
 from becas.ft.v1 import dataset_pb2, example_pb2, model_pb2, published_event_pb2, training_pb2
 from becas_ft import errors
-from becas_ft.ledger import Ledger, ReadTransaction, WriteTransaction
-from becas_ft.ledger.schema import JOBS, MODELS
+from becas_ft.ledger import Ledger, LedgerError, ReadTransaction, WriteTransaction
+from becas_ft.ledger.schema import DOOMED, JOBS, MODELS
 from becas_ft.orchestrator import checks, readiness, states, training_job
 from becas_ft.orchestrator.states import Happening, Pipeline
 from becas_ft.orchestrator.states import Stage as State
 from becas_ft.orchestrator.training_job import Category, Settings, Work
 from becas_ft.rollout import published, registry
-from becas_ft.runtime.errors import ModelRuntimeError
+from becas_ft.runtime.errors import ModelNotFound, ModelRuntimeError
 from becas_ft.runtime.protocol import Runtime
 from becas_ft.shadow import trials
 from becas_ft.training.errors import TrainingError
@@ -30,6 +31,7 @@ Result = TypeVar("Result")
 CategoryNumber: TypeAlias = "example_pb2.Category.ValueType"
 
 _SECONDS_BETWEEN_NOTES = 0.5
+_SECONDS_BETWEEN_ATTEMPTS = 5.0
 _SECONDS_PER_DAY = 86_400.0
 # Numbers of the ledger, by category: gold examples ever seen (plus one, as 0 is never) and the time, when the job in
 # flight began, and when the last training that came to a result did. A failed one does not count: it is tried again.
@@ -42,6 +44,7 @@ STAGES = {state: getattr(training_pb2, f"STAGE_{state.name}") for state in State
 """The proto's number of each state."""
 
 _STATES = {number: state for state, number in STAGES.items()}
+_AT_WORK = {State.READY_FOR_TRAINING, State.TRAINING, State.TESTING}
 
 
 class Core(training_job.Core, Protocol):
@@ -96,7 +99,7 @@ class Jobs:
         self._settings = settings
         self._thresholds = thresholds
         self._now = now
-        self._tasks: dict[str, asyncio.Task[None]] = {}
+        self._tasks: dict[str, asyncio.Task[Any]] = {}
         self._changed = asyncio.Condition()
         self._training = asyncio.Lock()
 
@@ -106,10 +109,12 @@ class Jobs:
         return self._parts.categories
 
     async def recover(self) -> None:
-        """Goes on with jobs that a crash or a stop interrupted; call at start."""
+        """Goes on with jobs that a crash or a stop interrupted, and removes what it left; call at start."""
         for job in await self.all():
-            if _STATES[job.stage] in {State.READY_FOR_TRAINING, State.TRAINING, State.TESTING}:
+            if _STATES[job.stage] in _AT_WORK:
                 self._launch(job.job_id)
+            else:
+                await asyncio.to_thread(training_job.discard, await self._work(job))
 
     async def close(self) -> None:
         """Stops running jobs at a checkpoint; the next start goes on with them."""
@@ -129,6 +134,8 @@ class Jobs:
             raise errors.InvalidArgumentError("category", "is required: send a value such as CATEGORY_SCAM_DETECTION")
         known = await self._read(lambda transaction: _by_request(transaction, request.request_id))
         if known is not None:
+            if known.request != request:
+                raise errors.AlreadyExistsError("request_id was used for another training: choose a new one for each")
             return known
         runtime = self._parts.runtime()
         health = await runtime.health()
@@ -204,7 +211,13 @@ class Jobs:
                     continue
 
     async def cancel(self, job_id: str) -> training_pb2.Job:
-        """Ends a job; nothing half-made stays. A job that has ended stays as it is."""
+        """Ends a job; nothing half-made stays, also when the caller goes away. One that has ended stays as it is."""
+        ending = asyncio.create_task(self._cancel(job_id))
+        self._tasks[f"{job_id} cancel"] = ending
+        ending.add_done_callback(lambda _: self._tasks.pop(f"{job_id} cancel", None))
+        return await asyncio.shield(ending)
+
+    async def _cancel(self, job_id: str) -> training_pb2.Job:
         job = await self.get(job_id)
         if job.HasField("ended"):
             return job
@@ -217,6 +230,16 @@ class Jobs:
             await self._withdraw(await self._work(job))
             await self._end(job_id, Happening.CANCEL, "cancelled on request", cancelled=True)
         return await self.get(job_id)
+
+    async def forget(self) -> None:
+        """Ends what is at work, and removes its texts: examples were erased, and it may have learned from them."""
+        for job in await self.all():
+            task = self._tasks.get(job.job_id)
+            if _STATES[job.stage] in _AT_WORK and task is not None:
+                task.cancel()
+                await asyncio.gather(task, return_exceptions=True)
+                words = "examples were erased on request while it trained: it begins anew"
+                await self._fail(job.job_id, await self._work(job), words, time.monotonic())
 
     async def pass_gate(self, job_id: str, why: str, *, trial_id: str, evidence: str) -> None:
         """Offers the candidate for promotion, and publishes that."""
@@ -303,7 +326,7 @@ class Jobs:
         except checks.CheckFailedError as error:
             _log.warning("job_refused", job=job_id)
             await self._fail(job_id, work, str(error), started, Happening.REFUSE)
-        except (TrainingError, ModelRuntimeError, errors.BecasError, OSError) as error:
+        except (TrainingError, ModelRuntimeError, errors.BecasError, LedgerError, OSError) as error:
             _log.warning("job_failed", job=job_id, error=type(error).__name__)
             words = error.strerror or "the disk failed" if isinstance(error, OSError) else str(error)
             await self._fail(job_id, work, words, started)
@@ -330,6 +353,7 @@ class Jobs:
         adapter = await training_job.train(self._parts.trainer, runtime, work, settings, note)
         if _STATES[(await self.get(job_id)).stage] is State.TRAINING:
             await self._move(job_id, Happening.TRAINED, "making the model")
+        await self._doom(work)
         await training_job.serve(runtime, work, adapter)
         checked = await training_job.check(runtime, work, settings, note)
 
@@ -353,7 +377,10 @@ class Jobs:
     ) -> None:
         def change(transaction: WriteTransaction) -> None:
             job = _require(transaction, job_id)
+            if any(one.version == work.version for one in registry.models(transaction, job.category)):
+                raise errors.ConflictError(f"version {work.version} was registered meanwhile: train again")
             job.model = work.model
+            transaction.delete(DOOMED, work.model)
             _step(job, Happening.CHECKED, "waiting for a shadow test")
             _count_as_training(transaction, job)
             registry.register(transaction, model(job))
@@ -376,6 +403,19 @@ class Jobs:
     async def _fail(
         self, job_id: str, work: Work | None, words: str, started: float, happening: Happening = Happening.FAIL
     ) -> None:
+        """Writes the end down, however long the disk takes to have room for it."""
+        while True:
+            try:
+                await self._write_failure(job_id, work, words, started, happening)
+            except LedgerError:
+                _log.warning("job_end_waits", job=job_id)
+                await asyncio.sleep(_SECONDS_BETWEEN_ATTEMPTS)
+            else:
+                return
+
+    async def _write_failure(
+        self, job_id: str, work: Work | None, words: str, started: float, happening: Happening
+    ) -> None:
         if work is not None:
             await self._withdraw(work)
 
@@ -387,13 +427,34 @@ class Jobs:
 
     async def _withdraw(self, work: Work) -> None:
         await asyncio.to_thread(training_job.discard, work)
-        known = await self._read(lambda transaction: transaction.get(MODELS, work.model))
-        if known is None:
+        await self.sweep(own=work.model)
+
+    async def sweep(self, own: str = "") -> None:
+        """Deletes models that no job stands behind (any more); those of a runtime that is down wait for the next time.
+
+        Arguments:
+            own: the model of a job that is about to end.
+        """
+
+        def left(transaction: ReadTransaction) -> list[str]:
+            at_work = {job.category for _, job in transaction.scan(JOBS) if _STATES[job.stage] in _AT_WORK}
+            doomed = transaction.scan(DOOMED)
+            return [name for name, job in doomed if name == own or job.category not in at_work]
+
+        for name in await self._read(left):
             try:
-                await self._parts.runtime().delete(work.model)
+                await self._parts.runtime().delete(name)
+            except ModelNotFound:
+                pass
             except (ModelRuntimeError, errors.BecasError):
-                # It was not made, or the runtime is down: then it is not listed either.
-                _log.info("nothing_to_withdraw", model=work.model)
+                _log.info("withdrawal_waits", model=name)
+                continue
+            await self._write(partial(_spare, name=name))
+
+    async def _doom(self, work: Work) -> None:
+        """Until it is registered, a model is one to be deleted."""
+        doomed = training_pb2.Job(category=work.category.number, model=work.model)
+        await self._write(lambda transaction: transaction.put(DOOMED, work.model, doomed))
 
     async def _end(self, job_id: str, happening: Happening, words: str, *, cancelled: bool = False) -> None:
         def change(transaction: WriteTransaction) -> None:
@@ -485,6 +546,10 @@ def in_flight_of(transaction: ReadTransaction, category: int) -> training_pb2.Jo
 def state_of(job: training_pb2.Job) -> State:
     """Where a job is."""
     return _STATES[job.stage]
+
+
+def _spare(transaction: WriteTransaction, name: str) -> None:
+    transaction.delete(DOOMED, name)
 
 
 def _broke(job: training_pb2.Job) -> bool:

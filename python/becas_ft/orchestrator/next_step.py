@@ -64,6 +64,7 @@ class View:
         last_error: why the last of them did.
         seconds_since_failure: since the last of them.
         candidate: the job's model.
+        rolled_back: whether the candidate was taken out of production again.
         answering: the model that answers production; empty where nothing was promoted.
         trial: of the candidate.
         other_trial: a running trial of another candidate; empty where there is none.
@@ -77,6 +78,7 @@ class View:
     last_error: str = ""
     seconds_since_failure: float = 0.0
     candidate: str = ""
+    rolled_back: bool = False
     answering: str = ""
     trial: Trial | None = None
     other_trial: str = ""
@@ -92,6 +94,9 @@ class Next:
     why: str
 
 
+_ROLLED_BACK = Next(Action.REFUSE, "it was rolled back: a new version is needed")
+
+
 def decide(view: View, rules: Rules) -> Next:
     """The next step of a category; the same view gives the same step."""
     match view.stage:
@@ -103,6 +108,11 @@ def decide(view: View, rules: Rules) -> Next:
             return _evaluating(view)
         case Stage.PROMOTING:
             return _promoting(view, rules)
+
+
+def _is_void(view: View, trial: Trial) -> bool:
+    """Whether what it was tested against does not answer any more: that says nothing about the one that does."""
+    return bool(view.answering) and not trial.running and trial.incumbent != view.answering
 
 
 def retry_after(failures: int, rules: Rules) -> float:
@@ -130,6 +140,12 @@ def _before_a_job(view: View, rules: Rules) -> Next:
 def _evaluating(view: View) -> Next:
     if view.answering == view.candidate:
         return Next(Action.OFFER, "it answers already")
+    if view.rolled_back:
+        return _ROLLED_BACK
+    return _tested(view)
+
+
+def _tested(view: View) -> Next:
     trial = view.trial
     if trial is None:
         if view.other_trial:
@@ -143,8 +159,7 @@ def _evaluating(view: View) -> Next:
 
 
 def _after_a_trial(view: View, trial: Trial) -> Next:
-    if view.answering and trial.incumbent != view.answering:
-        # What it was tested against does not answer any more: that says nothing about the one that does.
+    if _is_void(view, trial):
         return Next(Action.SET_UP_TRIAL, f"{trial.trial_id} was against {trial.incumbent}")
     return Next(Action.REFUSE, trial.ended_reason or "; ".join(view.reasons))
 
@@ -152,10 +167,19 @@ def _after_a_trial(view: View, trial: Trial) -> Next:
 def _promoting(view: View, rules: Rules) -> Next:
     if view.answering == view.candidate:
         return Next(Action.SETTLE, "it answers")
+    if view.rolled_back:
+        return _ROLLED_BACK
+    if view.decision is Decision.PROMOTE:
+        if rules.auto_promote:
+            return Next(Action.PROMOTE, "; ".join(view.reasons))
+        return Next(Action.WAIT, f"waits for approval: `becas-ft promote {view.candidate}`")
+    return _not_any_more(view)
+
+
+def _not_any_more(view: View) -> Next:
+    """The gate had passed; labels that were corrected, or another incumbent, took that back."""
     if view.decision is Decision.KEEP:
         return Next(Action.REFUSE, "; ".join(view.reasons))
-    if view.decision is not Decision.PROMOTE:
-        return Next(Action.WAIT, f"the evidence does not suffice any more: {'; '.join(view.reasons)}")
-    if not rules.auto_promote:
-        return Next(Action.WAIT, f"waits for approval: `becas-ft promote {view.candidate}`")
-    return Next(Action.PROMOTE, "; ".join(view.reasons))
+    if view.trial is not None and _is_void(view, view.trial):
+        return Next(Action.SET_UP_TRIAL, f"{view.trial.trial_id} was against {view.trial.incumbent}")
+    return Next(Action.WAIT, f"the evidence does not suffice any more: {'; '.join(view.reasons)}")

@@ -100,11 +100,19 @@ class TrialEvidence:
 
 @dataclass(frozen=True)
 class Verdict:
-    """The decision, why, and which guardrails are broken."""
+    """The decision, why, and which guardrails are broken.
+
+    Arguments:
+        decision: what to do.
+        reasons: in words.
+        broken_guardrails: in words.
+        final: no further pair can change the decision: the trial is over.
+    """
 
     decision: Decision
     reasons: tuple[str, ...]
     broken_guardrails: tuple[str, ...] = ()
+    final: bool = False
 
 
 def decide(evidence: TrialEvidence, policy: Policy) -> Verdict:
@@ -113,15 +121,16 @@ def decide(evidence: TrialEvidence, policy: Policy) -> Verdict:
     missing = _missing(evidence, policy)
     if evidence.reversed_e_value >= policy.futility_e_value:
         reason = f"the candidate is worse: reversed e-value {evidence.reversed_e_value:.4g}"
-        return Verdict(Decision.KEEP, (reason, *broken), broken)
+        return Verdict(Decision.KEEP, (reason, *broken), broken, final=True)
+    over = evidence.judged >= evidence.horizon
     if not missing and not broken:
-        return Verdict(Decision.PROMOTE, _met(evidence, policy))
+        return Verdict(Decision.PROMOTE, _met(evidence, policy), final=over)
+    if over:
+        reason = f"the horizon of {evidence.horizon:,} judged pairs is reached"
+        return Verdict(Decision.KEEP, (reason, *missing, *broken), broken, final=True)
     if broken and evidence.judged >= policy.minimum_judged:
+        # Guardrails may mend: the trial goes on.
         return Verdict(Decision.KEEP, broken, broken)
-    if evidence.judged >= evidence.horizon:
-        return Verdict(
-            Decision.KEEP, (f"the horizon of {evidence.horizon:,} judged pairs is reached", *missing), broken
-        )
     return Verdict(Decision.NEED_MORE, missing + broken, broken)
 
 

@@ -2,25 +2,36 @@
 
 A switch is written as an intent before the runtime is asked, and settled (alias, states, audit, event) in one
 transaction afterwards. Whatever a crash leaves between the two is finished by `recover`: asking the runtime again
-for the same alias changes nothing.
+for the same alias changes nothing. Once begun, a switch goes to its end whether or not its caller still waits. One that
+fails is given up: its intent turns into the order to set the runtime's alias back, and stays until that is done.
 """
 
 import asyncio
-from collections.abc import Callable
+import json
+from collections.abc import Callable, Coroutine
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
-from typing import Protocol, TypeVar
+from typing import Any, Protocol, TypeVar
 
-from becas.ft.v1 import model_pb2, published_event_pb2
+import structlog
+
+from becas.ft.v1 import example_pb2, model_pb2, published_event_pb2
+from becas_ft.errors import AlreadyExistsError
 from becas_ft.ledger import Ledger, ReadTransaction, WriteTransaction
 from becas_ft.ledger.schema import ALIASES, ANSWERED, MODELS, SWITCHES
 from becas_ft.rollout import audit, names, published, registry
 from becas_ft.rollout.gate import Decision, Verdict
+from becas_ft.runtime.errors import InvalidModel, ModelNotFound
 
 Result = TypeVar("Result")
 
 PROMOTE = "promote"
 ROLL_BACK = "rollback"
+_UNDO = "undo"
+"""The action of an intent that was given up: the runtime's alias goes back to what answered before."""
+
+_log = structlog.get_logger("becas_ft.rollout")
 
 
 class RefusedError(Exception):
@@ -37,14 +48,25 @@ class Aliases(Protocol):
     async def copy(self, source: str, alias: str) -> None:
         """Points an alias at a model, in one step."""
 
+    async def base_model(self, category: str) -> str:
+        """What answers for a category, by its name, before anything is promoted."""
+
 
 @dataclass(frozen=True)
 class Judgement:
-    """What the trials say of a model: the gate's verdict, and the figures behind it as JSON."""
+    """What the trials say of a model.
+
+    Arguments:
+        verdict: the gate's.
+        evidence: the figures behind it, as JSON.
+        trial_id: where they are from.
+        incumbent: what it was tested against; empty where that is not known.
+    """
 
     verdict: Verdict
     evidence: str
     trial_id: str
+    incumbent: str = ""
 
 
 @dataclass(frozen=True)
@@ -69,6 +91,7 @@ class Promoter:
         self._runtime = runtime
         self._judge = judge
         self._lock = asyncio.Lock()
+        self._under_way: asyncio.Task[Any] | None = None
         # Until the first recovery, and after a failure, runtime and ledger may disagree.
         self._agreed = False
 
@@ -77,18 +100,31 @@ class Promoter:
     ) -> Switch:
         """Points the model's category at it.
 
-        Raises: UnknownModelError; RefusedError where the gate does not pass and `force` is not set.
+        Raises: UnknownModelError; AlreadyExistsError where the request_id was used for another model; RefusedError
+            where the gate does not pass and `force` is not set.
         """
-        async with self._lock:
+
+        async def work() -> Switch:
             await self._agree()
             if answered := await self._read(partial(_answered, action=PROMOTE, request_id=request_id)):
+                if answered.entry.to_model != model:
+                    raise _taken()
                 return answered
             if standing := await self._read(partial(_standing, model=model)):
                 return standing
+            candidate = await self._read(partial(registry.get, name=model))
+            if candidate.state == model_pb2.MODEL_STATE_BASE:
+                raise RefusedError(("a base model is not promoted: `becas-ft rollback --to-version 0` returns to it",))
+            base = await self.base_of(candidate.category)
             judgement = await asyncio.to_thread(self._judge, model)
-            entry = await self._read(partial(_promotion, model=model, judgement=judgement, force=force))
-            entry.actor, entry.reason, entry.request_id = actor, reason, request_id
+            entry = await self._read(
+                partial(_promotion, candidate=candidate, base=base, judgement=judgement, force=force)
+            )
+            # A forced promotion says so first, in the log that is kept.
+            entry.actor, entry.reason, entry.request_id = actor, f"{entry.reason}{reason}", request_id
             return await self._switch(entry)
+
+        return await self._alone(work)
 
     async def rollback(
         self,
@@ -97,57 +133,148 @@ class Promoter:
         actor: str,
         reason: str,
         to_version: int | None = None,
+        expected: str = "",
         evidence: str = "",
         request_id: str = "",
     ) -> Switch:
-        """Points the category at the version before, a version, or (0) the base.
+        """Points the category at the version before, a version that answered before, or (0) the base.
 
-        Raises: UnknownModelError; RefusedError where nothing was promoted or the target answers already.
+        Arguments:
+            category: its number.
+            actor: who asks.
+            reason: why.
+            to_version: the target; the version before where None.
+            expected: the model that must answer now, so that no other one is taken out; empty for any.
+            evidence: as JSON.
+            request_id: of the caller; a repetition is answered as the first was.
+
+        Raises: UnknownModelError; AlreadyExistsError where the request_id was used for another rollback; RefusedError
+            where nothing was promoted, the target answers already or never answered, or another model than expected
+            answers.
         """
-        async with self._lock:
+
+        async def work() -> Switch:
             await self._agree()
             if answered := await self._read(partial(_answered, action=ROLL_BACK, request_id=request_id)):
+                if not await self._read(partial(_is_same, entry=answered.entry, category=category, version=to_version)):
+                    raise _taken()
                 return answered
-            entry = await self._read(partial(_rollback, category=category, to_version=to_version))
+            current = await self._read(partial(_current, category=category, expected=expected))
+            base = await self.base_of(current.category)
+            entry = await self._read(partial(_rollback, current=current, base=base, to_version=to_version))
             entry.actor, entry.reason, entry.evidence, entry.request_id = actor, reason, evidence, request_id
             return await self._switch(entry)
 
+        return await self._alone(work)
+
     async def recover(self) -> list[Switch]:
         """Finishes what a crash left between runtime and ledger, and sets every alias again; call at start."""
-        async with self._lock:
+
+        async def work() -> list[Switch]:
             self._agreed = False
             return await self._agree()
+
+        return await self._alone(work)
+
+    async def agree(self) -> list[Switch]:
+        """As `recover` where a failure left the two apart; else nothing."""
+        return await self._alone(self._agree)
+
+    async def confirm(self, category: int, model: str) -> None:
+        """Sets the category's alias again where it is at the model: a runtime that cannot serve it says so.
+
+        Raises: ModelRuntimeError.
+        """
+
+        async def work() -> None:
+            alias = await self._read(partial(registry.alias_of, category=category))
+            if alias is not None and alias.model == model:
+                await self._runtime.copy(model, alias.name)
+
+        await self._alone(work)
+
+    async def close(self) -> None:
+        """Waits for the switch that is under way."""
+        if self._under_way is not None:
+            await asyncio.wait({self._under_way})
+
+    async def _alone(self, work: Callable[[], Coroutine[Any, Any, Result]]) -> Result:
+        await self._lock.acquire()
+        # From here it goes to its end, and the lock with it: a caller that is cancelled or out of time only stops
+        # waiting, as nobody could say afterwards whether the runtime had moved.
+        task = asyncio.create_task(work(), name="switch")
+        self._under_way = task
+        task.add_done_callback(self._ended)
+        return await asyncio.shield(task)
+
+    def _ended(self, task: "asyncio.Task[Any]") -> None:
+        self._under_way = None
+        self._lock.release()
+        if not task.cancelled():
+            # Seen, even where its caller has gone.
+            task.exception()
+
+    async def base_of(self, category: "example_pb2.Category.ValueType") -> str:
+        """What answers for a category before anything is promoted.
+
+        Raises: RuntimeUnavailable.
+        """
+        return await self._runtime.base_model(registry.category_name(category))
 
     async def _agree(self) -> list[Switch]:
         if self._agreed:
             return []
         intents = await self._read(lambda transaction: [found for _, found in transaction.scan(SWITCHES)])
-        settled = [await self._finish(intent) for intent in intents]
+        settled = [switch for intent in intents if (switch := await self._close(intent))]
         aliases = await self._read(lambda transaction: [alias for _, alias in transaction.scan(ALIASES)])
         for alias in aliases:
-            await self._runtime.copy(alias.model, alias.name)
+            await self._point(alias.model, alias.name)
         self._agreed = True
         return settled
+
+    async def _close(self, intent: model_pb2.AuditEntry) -> Switch | None:
+        """Finishes an intent that was left open, or gives it up where its model is gone."""
+        if intent.action != _UNDO:
+            with suppress(ModelNotFound, InvalidModel):
+                return await self._finish(intent)
+        await self._point(intent.from_model, names.alias(registry.category_name(intent.category)))
+        await asyncio.to_thread(
+            self._ledger.write, lambda transaction: transaction.delete(SWITCHES, int(intent.category))
+        )
+        return None
+
+    async def _point(self, model: str, alias: str) -> None:
+        """Sets an alias; a model that is gone must not keep others from being switched, nor itself from going."""
+        try:
+            await self._runtime.copy(model, alias)
+        except (ModelNotFound, InvalidModel) as error:
+            _log.error("alias_without_model", alias=alias, error=type(error).__name__)
 
     async def _switch(self, intent: model_pb2.AuditEntry) -> Switch:
         def plan(transaction: WriteTransaction) -> None:
             transaction.put(SWITCHES, int(intent.category), intent)
 
+        # Whatever ends it before its end is mended by the next `_agree`.
+        self._agreed = False
         await asyncio.to_thread(self._ledger.write, plan)
         try:
             switch = await self._finish(intent)
         except Exception:
-            # Nothing was promised, so the switch is given up; the alias is set to what the ledger says before the next.
-            self._agreed = False
-            await asyncio.to_thread(
-                self._ledger.write, lambda transaction: transaction.delete(SWITCHES, int(intent.category))
-            )
+            await self._give_up(intent)
             raise
-        except BaseException:
-            # Cancelled on the way: whether the runtime moved is not known.
-            self._agreed = False
-            raise
+        self._agreed = True
         return switch
+
+    async def _give_up(self, intent: model_pb2.AuditEntry) -> None:
+        """Nothing was promised: the runtime's alias, which may have moved, goes back; at once where that can be."""
+        undo = model_pb2.AuditEntry()
+        undo.CopyFrom(intent)
+        undo.action = _UNDO
+        await asyncio.to_thread(
+            self._ledger.write, lambda transaction: transaction.put(SWITCHES, int(intent.category), undo)
+        )
+        with suppress(Exception):
+            await self._agree()
 
     async def _finish(self, intent: model_pb2.AuditEntry) -> Switch:
         alias = names.alias(registry.category_name(intent.category))
@@ -159,23 +286,36 @@ class Promoter:
 
 
 def _promotion(
-    transaction: ReadTransaction, model: str, judgement: Judgement | None, *, force: bool
+    transaction: ReadTransaction, candidate: model_pb2.Model, base: str, judgement: Judgement | None, *, force: bool
 ) -> model_pb2.AuditEntry:
-    candidate = registry.get(transaction, model)
-    if candidate.state == model_pb2.MODEL_STATE_BASE:
-        raise RefusedError(("a base model is not promoted: `becas-ft rollback --to-version 0` returns to it",))
     before = registry.alias_of(transaction, candidate.category)
-    if judgement is None and not force:
-        raise RefusedError((f"model {model} has no shadow test since it was made or rolled back",))
-    if judgement is not None and judgement.verdict.decision is not Decision.PROMOTE and not force:
-        raise RefusedError(judgement.verdict.reasons)
-    return model_pb2.AuditEntry(
+    answers = before.model if before else base
+    against = _against(candidate.name, answers, judgement)
+    if against and not force:
+        raise RefusedError(against)
+    entry = model_pb2.AuditEntry(
         action=PROMOTE,
         category=candidate.category,
-        from_model=before.model if before else candidate.base_model,
-        to_model=model,
+        from_model=answers,
+        to_model=candidate.name,
         evidence=judgement.evidence if judgement else "",
     )
+    if force:
+        figures = json.loads(entry.evidence or "{}")
+        entry.evidence = json.dumps(figures | {"forced": True, "against": list(against)})
+        entry.reason = f"forced although {'; '.join(against)}: " if against else "forced: "
+    return entry
+
+
+def _against(model: str, answers: str, judgement: Judgement | None) -> tuple[str, ...]:
+    """What stands against a promotion, in words."""
+    if judgement is None:
+        return (f"model {model} has no shadow test since it was made or rolled back",)
+    if judgement.verdict.decision is not Decision.PROMOTE:
+        return judgement.verdict.reasons
+    if judgement.incumbent not in {"", answers, model}:
+        return (f"it was tested against {judgement.incumbent}, but {answers} answers: set up a new shadow test",)
+    return ()
 
 
 def _standing(transaction: ReadTransaction, model: str) -> Switch | None:
@@ -214,24 +354,49 @@ def _before(transaction: ReadTransaction, category: int, base: str) -> str:
     return line[-2] if len(line) > 1 else base
 
 
-def _rollback(transaction: ReadTransaction, category: int, to_version: int | None) -> model_pb2.AuditEntry:
+def _current(transaction: ReadTransaction, category: int, expected: str) -> model_pb2.Alias:
     alias = registry.alias_of(transaction, category)
     if alias is None:
         raise RefusedError(("nothing was promoted for this category: the base answers",))
-    current = registry.get(transaction, alias.model)
-    base = current.base_model or current.name
+    if expected not in {"", alias.model}:
+        raise RefusedError((f"{alias.model} answers now, not {expected}",))
+    return alias
+
+
+def _rollback(
+    transaction: ReadTransaction, current: model_pb2.Alias, base: str, to_version: int | None
+) -> model_pb2.AuditEntry:
     if to_version is None:
-        target = _before(transaction, category, base)
+        target = _before(transaction, current.category, base)
     elif to_version == 0:
         target = base
     else:
-        versions = {model.version: model.name for model in registry.models(transaction, category)}
-        if to_version not in versions:
-            raise registry.UnknownModelError(f"version {to_version} is not registered for this category")
-        target = versions[to_version]
-    if target == alias.model:
+        target = _answered_before(transaction, current.category, to_version)
+    if target == current.model:
         raise RefusedError((f"{target} answers already",))
-    return model_pb2.AuditEntry(action=ROLL_BACK, category=alias.category, from_model=alias.model, to_model=target)
+    return model_pb2.AuditEntry(action=ROLL_BACK, category=current.category, from_model=current.model, to_model=target)
+
+
+def _answered_before(transaction: ReadTransaction, category: int, version: int) -> str:
+    """The model of a version that answered once: a rollback is no way round the gate."""
+    versions = {model.version: model.name for model in registry.models(transaction, category)}
+    if version not in versions:
+        raise registry.UnknownModelError(f"version {version} is not registered for this category")
+    name = versions[version]
+    if not any(entry.category == category and entry.to_model == name for entry in audit.entries(transaction)):
+        raise RefusedError((f"version {version} never answered: `becas-ft promote {name}` after its shadow test",))
+    return name
+
+
+def _is_same(transaction: ReadTransaction, entry: model_pb2.AuditEntry, category: int, version: int | None) -> bool:
+    """Whether a rollback asked for is the one that was done under its request_id, as far as the log tells."""
+    if entry.category != category:
+        return False
+    return version is None or registry.get(transaction, entry.to_model).version == version
+
+
+def _taken() -> AlreadyExistsError:
+    return AlreadyExistsError("request_id was used for another switch: choose a new one for each")
 
 
 def _settle(transaction: WriteTransaction, intent: model_pb2.AuditEntry) -> Switch:

@@ -32,6 +32,7 @@ from becas_ft.server import pipeline, rollout
 from becas_ft.server.application import Application
 from becas_ft.server.dataset import DatasetService
 from becas_ft.server.event import EventService
+from becas_ft.server.http import metrics_page
 from becas_ft.server.ingest import IngestService
 from becas_ft.server.interceptors import CallInterceptor
 from becas_ft.server.model import ModelService
@@ -103,13 +104,15 @@ async def serve(config: Config, ready: Callable[[str], None]) -> None:
         loop.add_signal_handler(number, lambda: impatient.set() if stop.is_set() else stop.set())
     async with open_application(config) as application:
         listening = await start(application)
-        background = [asyncio.create_task(_watched(run, application)) for run in BACKGROUND]
-        _log.info("serving", address=listening.address, version=__version__)
-        ready(listening.address)
-        await stop.wait()
-        for task in background:
-            task.cancel()
-        await _drain(application, listening, impatient)
+        http = metrics_page(config.server.dashboard, application.metrics.registry)
+        with http:
+            background = [asyncio.create_task(_watched(run, application)) for run in BACKGROUND]
+            _log.info("serving", address=listening.address, version=__version__)
+            ready(listening.address)
+            await stop.wait()
+            for task in background:
+                task.cancel()
+            await _drain(application, listening, impatient)
     _log.info("stopped")
 
 
@@ -221,6 +224,8 @@ async def _drain(application: Application, listening: Listening, impatient: asyn
     await listening.server.stop(_FLUSH_SECONDS if idle.done() else None)
     idle.cancel()
     hurry.cancel()
+    if application.erasures and not impatient.is_set():
+        await asyncio.wait(set(application.erasures))
 
 
 async def _settled(calls: CallInterceptor) -> None:

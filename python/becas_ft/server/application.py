@@ -3,9 +3,9 @@
 import asyncio
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
-from typing import ParamSpec, TypeVar
+from typing import Any, ParamSpec, TypeVar
 
 from grpc_health.v1.health import aio as health_aio
 from grpc_health.v1.health_pb2 import HealthCheckResponse
@@ -42,6 +42,7 @@ class Application:
         driver: takes the steps of the pipeline that are due.
         tester: production requests and their shadows.
         promoter: moves aliases.
+        erasures: under way; a stop waits for them.
     """
 
     config: Config
@@ -57,6 +58,7 @@ class Application:
     driver: Driver
     tester: ShadowTester
     promoter: Promoter
+    erasures: set["asyncio.Task[Any]"] = field(default_factory=set)
 
     async def write(
         self, call: Callable[Arguments, Result], *args: Arguments.args, **kwargs: Arguments.kwargs

@@ -1,11 +1,19 @@
 """DatasetService: examples and datasets out, people and guilds erased."""
 
-from collections.abc import AsyncIterator
+import asyncio
+from collections.abc import AsyncIterator, Coroutine
+from functools import partial
+from typing import Any, TypeVar
 
 from becas.ft.v1 import dataset_pb2
 from becas_ft.errors import InvalidArgumentError
+from becas_ft.ledger import WriteTransaction
+from becas_ft.ledger.schema import MODELS
+from becas_ft.rollout import registry
 from becas_ft.server.application import Application
 from becas_ft.server.service import Context, decode
+
+Result = TypeVar("Result")
 
 
 class DatasetService:
@@ -42,19 +50,50 @@ class DatasetService:
         """Erase a member."""
         del context
         user_id = _required("user_id", decode(dataset_pb2.ForgetRequest, request).user_id)
-        examples, other_records = await self._application.write(self._core.forget, user_id)
-        other_records += await self._application.tester.erase(user=self._core.pseudonym("user", user_id))
-        return dataset_pb2.ForgetResponse(examples=examples, other_records=other_records).SerializeToString()
+        forgotten = await self._to_its_end(self._forget(user_id))
+        return forgotten.SerializeToString()
 
     async def SetConsent(self, request: bytes, context: Context) -> bytes:
         """Grant or withdraw a guild's consent."""
         del context
         consent = decode(dataset_pb2.SetConsentRequest, request)
         guild_id = _required("guild_id", consent.guild_id)
-        examples = await self._application.write(self._core.set_consent, guild_id, consent.granted)
-        if not consent.granted:
-            await self._application.tester.erase(guild=self._core.pseudonym("guild", guild_id))
+        examples = await self._to_its_end(self._set_consent(guild_id, granted=consent.granted))
         return dataset_pb2.SetConsentResponse(examples=examples).SerializeToString()
+
+    async def _forget(self, user_id: str) -> dataset_pb2.ForgetResponse:
+        examples, other_records, datasets = await self._application.write(self._core.forget, user_id)
+        other_records += await self._application.tester.erase(user=self._core.pseudonym("user", user_id))
+        if examples:
+            await self._application.jobs.forget()
+        models = await self._application.write(self._application.ledger.write, partial(_built_on, datasets=datasets))
+        return dataset_pb2.ForgetResponse(
+            examples=examples, other_records=other_records, datasets=datasets, models=models
+        )
+
+    async def _set_consent(self, guild_id: str, *, granted: bool) -> int:
+        examples = await self._application.write(self._core.set_consent, guild_id, granted)
+        if examples:
+            await self._application.jobs.forget()
+        if not granted:
+            await self._application.tester.erase(guild=self._core.pseudonym("guild", guild_id))
+        return examples
+
+    async def _to_its_end(self, work: Coroutine[Any, Any, Result]) -> Result:
+        """Erasures are whole: a caller that goes away, or a deadline, does not leave one half done."""
+        task = asyncio.create_task(work)
+        self._application.erasures.add(task)
+        task.add_done_callback(self._application.erasures.discard)
+        return await asyncio.shield(task)
+
+
+def _built_on(transaction: WriteTransaction, datasets: list[str]) -> list[str]:
+    """Marks the models that learned from one of the datasets; their names."""
+    named = [model for model in registry.models(transaction) if model.dataset_id in datasets]
+    for model in named:
+        model.built_on_erased = True
+        transaction.put(MODELS, model.name, model)
+    return sorted(model.name for model in named)
 
 
 def _required(field: str, value: str) -> str:

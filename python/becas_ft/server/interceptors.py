@@ -33,6 +33,8 @@ ENDLESS: Final = frozenset(
 )
 # Load balancers ask until the end.
 ALWAYS: Final = frozenset({"/grpc.health.v1.Health/Check"})
+# Rewriting a large store takes longer than a default would allow; an erasure goes on whoever waits for it.
+PATIENT: Final = frozenset({"/becas.ft.v1.DatasetService/Forget", "/becas.ft.v1.DatasetService/SetConsent"})
 # Their successes are thousands a second: debug.
 QUIET: Final = frozenset({"/becas.ft.v1.IngestService/Ingest", "/grpc.health.v1.Health/Check"})
 
@@ -112,7 +114,7 @@ class CallInterceptor(grpc.aio.ServerInterceptor):
 
     def _unary(self, method: str, behaviour: Callable[[Any, Context], Awaitable[Any]]) -> Callable[..., Any]:
         async def handle(request: Any, context: Context) -> Any:  # noqa: ANN401 - bytes or a message, as the handler has it
-            call = self._begin(method, context, self._default_deadline)
+            call = self._begin(method, context, None if method in PATIENT else self._default_deadline)
             try:
                 self._refuse_when_draining(method)
                 async with asyncio.timeout(time_left()):

@@ -101,6 +101,7 @@ async def drive(application: Application) -> None:
         try:
             if time.monotonic() >= due:
                 due = time.monotonic() + interval
+                await application.jobs.sweep()
                 await application.driver.check()
             else:
                 await application.driver.check_in_flight()

@@ -1,4 +1,4 @@
-"""Erases examples past their category's maximum age, hour by hour."""
+"""Erases what became too old, hour by hour: examples past their category's age, corrections that nobody waits for."""
 
 import asyncio
 from typing import Final
@@ -14,9 +14,7 @@ _log = structlog.get_logger("becas_ft.server")
 
 async def expire(application: Application) -> None:
     """Runs until it is cancelled; at once for what became too old while the server was down."""
-    if not application.config.store.retention_days:
-        return
     while True:
-        erased = await application.write(application.core.expire)
-        _log.info("expired", examples=erased)
+        if erased := await application.write(application.core.expire):
+            _log.info("expired", examples=erased)
         await asyncio.sleep(_INTERVAL)

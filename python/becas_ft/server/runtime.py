@@ -3,6 +3,7 @@
 import asyncio
 import re
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import Final
 
@@ -10,7 +11,7 @@ from becas.ft.v1 import model_pb2
 from becas_ft._core import categories
 from becas_ft.config import Config
 from becas_ft.errors import InvalidArgumentError
-from becas_ft.ledger import Ledger, WriteTransaction
+from becas_ft.ledger import Ledger, ReadTransaction, WriteTransaction
 from becas_ft.rollout import registry
 from becas_ft.runtime.embedded import DEFAULT_BASE, EmbeddedRuntime, EmbeddedSettings, find_default_base
 from becas_ft.runtime.errors import ModelRuntimeError, RuntimeUnavailable
@@ -29,6 +30,9 @@ from becas_ft.runtime.select import RuntimeKind, RuntimeSettings, open_runtime
 _NOT_IN_A_NAME: Final = re.compile(r"[^a-z0-9._-]")
 # The target of categories that an export of every target takes along.
 _ALL: Final = "all"
+# The ledger's number of the runtime that was opened last, as a place in this list.
+_RUNTIME: Final = "runtime"
+_KINDS: Final = (None, RuntimeKind.OLLAMA, RuntimeKind.EMBEDDED)
 
 
 class ServerRuntime:
@@ -57,7 +61,7 @@ class ServerRuntime:
             if self._runtime is None:
                 runtime = await open_runtime(await asyncio.to_thread(self._settings))
                 self._bases = self._base_models(runtime)
-                await asyncio.to_thread(self._ledger.write, self._register_bases)
+                await asyncio.to_thread(self._ledger.write, partial(self._remember, runtime=runtime))
                 self._runtime = runtime
             return self._runtime
 
@@ -130,15 +134,18 @@ class ServerRuntime:
 
     def _settings(self) -> RuntimeSettings:
         runtime = self._config.runtime
+        kind = RuntimeKind(runtime.kind)
+        if kind is RuntimeKind.AUTO:
+            kind = self._ledger.read(_where_models_are) or kind
         if runtime.embedded_base:
             path = Path(runtime.embedded_base)
             bases = {_NOT_IN_A_NAME.sub("", path.stem.lower()) or DEFAULT_BASE: path}
-        elif runtime.kind == "ollama":
+        elif kind is RuntimeKind.OLLAMA:
             bases = {}
         else:
-            bases = {DEFAULT_BASE: find_default_base()}
+            bases = _default_bases(required=kind is RuntimeKind.EMBEDDED)
         return RuntimeSettings(
-            kind=RuntimeKind(runtime.kind),
+            kind=kind,
             embedded=EmbeddedSettings(models=self._models(), bases=bases),
             ollama=OllamaSettings(host=runtime.ollama_host or None),
         )
@@ -160,8 +167,31 @@ class ServerRuntime:
             return {"qwen": configured.qwen, "llama": configured.llama, "general": configured.general}
         return dict.fromkeys(("qwen", "llama", "general"), next(iter(runtime.base_models)))
 
-    def _register_bases(self, transaction: WriteTransaction) -> None:
+    def _remember(self, transaction: WriteTransaction, runtime: Runtime) -> None:
+        """The base models, and which runtime has them."""
+        kind = RuntimeKind.EMBEDDED if isinstance(runtime, EmbeddedRuntime) else RuntimeKind.OLLAMA
+        transaction.set_number(_RUNTIME, _KINDS.index(kind))
         for name in sorted(set(self._bases.values())):
             registry.register(
                 transaction, model_pb2.Model(name=name, base_model=name, state=model_pb2.MODEL_STATE_BASE)
             )
+
+
+def _where_models_are(transaction: ReadTransaction) -> RuntimeKind | None:
+    """The runtime that made the models there are: one that is down for a while is waited for, not replaced."""
+    made = any(model.state != model_pb2.MODEL_STATE_BASE for model in registry.models(transaction))
+    return _KINDS[transaction.number(_RUNTIME)] if made else None
+
+
+def _default_bases(*, required: bool) -> dict[str, Path]:
+    """The packaged base; none where it is not installed, as Ollama may answer instead.
+
+    Raises:
+        RuntimeUnavailable: it is required and not installed.
+    """
+    try:
+        return {DEFAULT_BASE: find_default_base()}
+    except RuntimeUnavailable:
+        if required:
+            raise
+        return {}

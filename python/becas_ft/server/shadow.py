@@ -1,14 +1,11 @@
 """ShadowService: production answers, their shadows, and what the evidence says."""
 
-import json
 import math
-import time
 from functools import partial
 from typing import Final
 
 from becas.ft.ledger.v1 import records_pb2
 from becas.ft.v1 import model_pb2, shadow_pb2
-from becas_ft._core import categories, output_schema
 from becas_ft.errors import FailedPreconditionError, InvalidArgumentError
 from becas_ft.ledger import ReadTransaction, WriteTransaction
 from becas_ft.ledger.schema import ANSWERED, REQUESTS
@@ -16,11 +13,11 @@ from becas_ft.rollout import registry
 from becas_ft.server import checks, rollout
 from becas_ft.server.application import Application
 from becas_ft.server.service import Context
-from becas_ft.shadow import comparison, grade, judged, queue, report, report_page, stats, trials, truth
+from becas_ft.shadow import clean, comparison, grade, judged, queue, report, report_page, stats, trials, truth
+from becas_ft.shadow.tester import time_ms_of
 
 _PAGE: Final = 50
 _CASES: Final = 10_000
-_MAXIMUM_OUTPUT: Final = 65_536
 _SET_UP: Final = "set_up"
 _PREFIXES: Final = (queue.PAIR_PREFIX, queue.CASE_PREFIX)
 
@@ -33,7 +30,6 @@ class ShadowService:
         self._core = application.core
         self._ledger = application.ledger
         self._tester = application.tester
-        self._labels = {name: _labels_of(name) for name, _, _ in categories()}
 
     async def SetUpShadowTest(
         self, request: shadow_pb2.SetUpShadowTestRequest, context: Context
@@ -162,20 +158,18 @@ class ShadowService:
 
     def _check_truth(self, category: str, stated: str) -> None:
         """A label that the category does not have would make both models wrong."""
-        label = (grade.label_of(category, stated) or stated).casefold()
-        known = self._labels[category]
-        if known and label not in {value.casefold() for value in known}:
-            raise InvalidArgumentError("truth", f"must be a label of {category}: {', '.join(known)}")
+        if not grade.is_label(category, stated):
+            labels = ", ".join(grade.vocabulary(category))
+            raise InvalidArgumentError("truth", f"must be a label of {category}: {labels}")
 
     def _pair(self, trial: shadow_pb2.Trial, request: shadow_pb2.RecordComparisonRequest) -> records_pb2.Pair:
         category = registry.category_name(trial.category)
-        now = int(time.time() * 1000)
         pair = records_pb2.Pair(
             a=self._answer(category, trial.base_model, "a", request),
             b=self._answer(category, trial.candidate_model, "b", request),
             user=self._core.pseudonym("user", request.user_id) if request.user_id else "",
             guild=self._core.pseudonym("guild", request.guild_id) if request.guild_id else "",
-            time_ms=request.time.ToMilliseconds() if request.HasField("time") else now,
+            time_ms=time_ms_of(request),
             quiet=True,
         )
         if request.HasField("truth"):
@@ -189,13 +183,13 @@ class ShadowService:
         output: str = getattr(request, f"output_{side}")
         confidence: float = getattr(request, f"confidence_{side}")
         latency: float = getattr(request, f"latency_{side}")
-        if len(output) > _MAXIMUM_OUTPUT:
-            raise InvalidArgumentError(f"output_{side}", f"must have at most {_MAXIMUM_OUTPUT:,} characters")
+        if len(output) > clean.MAXIMUM_OUTPUT:
+            raise InvalidArgumentError(f"output_{side}", f"must have at most {clean.MAXIMUM_OUTPUT:,} characters")
         if not 0 <= confidence <= 1:
             raise InvalidArgumentError(f"confidence_{side}", "must be 0 to 1")
         if not (math.isfinite(latency) and latency >= 0):
             raise InvalidArgumentError(f"latency_{side}", "must be milliseconds, at least 0")
-        return comparison.answer(category, model, self._core.redact(output), confidence, latency)
+        return comparison.answer(category, model, clean.output(output, self._core.redact), confidence, latency)
 
 
 def _own_request_id(application: Application, request_id: str) -> None:
@@ -205,14 +199,6 @@ def _own_request_id(application: Application, request_id: str) -> None:
         raise InvalidArgumentError("request_id", f"must have at most {application.config.limits.id_bytes} bytes")
     if request_id.startswith(_PREFIXES):
         raise InvalidArgumentError("request_id", f"must not begin with {' or '.join(_PREFIXES)}: choose another")
-
-
-def _labels_of(category: str) -> list[str]:
-    """Every label of a category, in its text form; empty where any text is one."""
-    label = json.loads(output_schema(category))["properties"][grade.LABEL_KEYS[category]]
-    if label.get("type") == "boolean":
-        return ["true", "false"]
-    return [grade.text_of(value) for value in label.get("enum", [])]
 
 
 def _set_up(transaction: WriteTransaction, plan: trials.Plan, base: str, key: str) -> shadow_pb2.Trial:

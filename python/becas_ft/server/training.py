@@ -10,13 +10,13 @@ from becas_ft.errors import InvalidArgumentError
 from becas_ft.ledger.schema import AUDIT
 from becas_ft.orchestrator.jobs import STAGES, Jobs
 from becas_ft.orchestrator.states import Stage
+from becas_ft.server import checks
 from becas_ft.server.application import Application
 
 Context = grpc.aio.ServicerContext[Any, Any]
 
 _DEFAULT_PAGE = 50
 _LARGEST_PAGE = 1_000
-_REQUEST_ID_LENGTH = 64
 
 
 class TrainingService:
@@ -29,13 +29,19 @@ class TrainingService:
     async def Train(self, request: training_pb2.TrainRequest, context: Context) -> training_pb2.Job:
         """Begin a job."""
         del context
-        if len(request.request_id) > _REQUEST_ID_LENGTH:
-            raise InvalidArgumentError("request_id", f"is over {_REQUEST_ID_LENGTH} characters: send a UUID")
         if request.max_examples < 0:
             raise InvalidArgumentError("max_examples", "is below 0: send 0 for no limit")
         if not 0 <= request.epochs <= 100:  # noqa: PLR2004 - more is a mistake
             raise InvalidArgumentError("epochs", "must be 0 (the recipe's) to 100")
-        return await self._jobs.start(request)
+        stored = training_pb2.TrainRequest()
+        stored.CopyFrom(request)
+        stored.request_id = checks.request_key(self._application.core, request.request_id)
+        if request.base_model:
+            checks.model_name("base_model", request.base_model)
+        job = await self._jobs.start(stored)
+        # The caller's own id is kept as a pseudonym only.
+        job.request.request_id = request.request_id
+        return job
 
     async def GetJob(self, request: training_pb2.GetJobRequest, context: Context) -> training_pb2.Job:
         """A job as it stands."""

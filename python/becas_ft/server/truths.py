@@ -55,6 +55,6 @@ def _end(application: Application, trial_id: str, policy: Policy) -> bool:
         return False
 
     def end(transaction: WriteTransaction) -> bool:
-        return trials.end_decided(transaction, trial_id, decide(evidence, policy), evidence)
+        return trials.end_decided(transaction, trial_id, decide(evidence, policy))
 
     return application.ledger.write(end)

@@ -6,6 +6,7 @@ from becas.ft.ledger.v1 import records_pb2
 from becas.ft.v1 import shadow_pb2
 from becas_ft.ledger import WriteTransaction
 from becas_ft.ledger.schema import PAIRS, REQUESTS
+from becas_ft.rollout import registry
 from becas_ft.shadow import grade, trials, truth
 from becas_ft.shadow.tester import RequestConflictError
 
@@ -46,7 +47,8 @@ def store(transaction: WriteTransaction, trial: shadow_pb2.Trial, pseudonym: str
         guild=pair.guild,
     )
     transaction.put(REQUESTS, pseudonym, request)
-    if pair.HasField("truth") or (pair.b.label and pair.b.label == pair.a.label):
+    category = registry.category_name(trial.category)
+    if pair.HasField("truth") or grade.agree(category, pair.a.output, pair.b.output):
         pair.resolved = truth.next_place(transaction)
     transaction.put(PAIRS, f"{trial.trial_id}/{pseudonym}", pair)
     return False

@@ -9,13 +9,14 @@ An answer and a truth are a label (`true`, `harassment`, `["a","b"]`) or a JSON 
 | sentiment_analysis | the labels are equal and, where both state a `score`, they differ by at most .25 |
 | workflow_parsing | the F1 of the two sets of steps is at least .8 |
 
-An answer that cannot be parsed is wrong.
+An answer that cannot be parsed is wrong. Two answers agree, so that their pair is a tie without a label, when each
+would be right were the other one the truth; lists of steps only where they hold the same steps.
 """
 
 import json
 from typing import Any
 
-from becas_ft._core import categories
+from becas_ft._core import categories, output_schema
 
 TRUST_TOLERANCE = 5.0
 SENTIMENT_TOLERANCE = 0.25
@@ -60,6 +61,35 @@ def is_right(category: str, output: str, truth: str) -> bool:
     return True
 
 
+def agree(category: str, first: str, second: str) -> bool:
+    """Whether two outputs say the same as far as grading goes; False where one cannot be parsed."""
+    one, other = _object(first), _object(second)
+    if one is None or other is None or not label_of(category, first):
+        return False
+    if category == "workflow_parsing":
+        key = LABEL_KEYS[category]
+        return key in other and _steps(one[key]) == _steps(other[key])
+    if category in _NUMBERS:
+        number = _NUMBERS[category][0]
+        if isinstance(one.get(number), int | float) != isinstance(other.get(number), int | float):
+            return False
+    return is_right(category, first, second)
+
+
+def vocabulary(category: str) -> list[str]:
+    """Every label of a category, in its text form; empty where any text is one."""
+    label = json.loads(output_schema(category))["properties"][LABEL_KEYS[category]]
+    if label.get("type") == "boolean":
+        return ["true", "false"]
+    return [text_of(value) for value in label.get("enum", [])]
+
+
+def is_label(category: str, truth: str) -> bool:
+    """Whether a truth is in the category's own vocabulary: any other one would make both models wrong."""
+    known = {label.casefold() for label in vocabulary(category)}
+    return not known or (label_of(category, truth) or truth).casefold() in known
+
+
 def is_violation(label: str) -> bool:
     """Whether a violationType names any violation: the second, coarser way to grade it."""
     return label.casefold() != NO_VIOLATION
@@ -75,7 +105,7 @@ def f1(found: set[str], expected: set[str]) -> float:
 def _object(text: str) -> dict[str, Any] | None:
     try:
         value = json.loads(text)
-    except ValueError:
+    except (ValueError, RecursionError):
         return None
     return value if isinstance(value, dict) else None
 
@@ -84,6 +114,6 @@ def _steps(value: object) -> set[str]:
     if isinstance(value, str):
         try:
             value = json.loads(value)
-        except ValueError:
+        except (ValueError, RecursionError):
             value = [value]
     return {text_of(step).casefold() for step in value} if isinstance(value, list) else set()

@@ -58,7 +58,7 @@ def load(transaction: ReadTransaction, trial_id: str) -> Record:
 
 def as_pair(category: str, row: records_pb2.Pair, task: str = "") -> pairs.Pair:
     """A stored pair as the statistics see it."""
-    agreed = bool(row.b.label) and row.a.label == row.b.label
+    agreed = grade.agree(category, row.a.output, row.b.output)
     right_a = right_b = None
     if row.HasField("truth"):
         right_a = grade.is_right(category, row.a.output, row.truth)

@@ -10,7 +10,7 @@ from becas.ft.v1 import shadow_pb2
 from becas_ft.ledger import ReadTransaction
 from becas_ft.ledger.schema import PAIRS
 from becas_ft.rollout import registry
-from becas_ft.shadow import trials
+from becas_ft.shadow import grade, trials
 
 PAIR_PREFIX = "pair:"
 """Before the pseudonym of a request: names its pair wherever a request_id is taken."""
@@ -76,10 +76,11 @@ def page(
 
 
 def _of_trial(transaction: ReadTransaction, trial: shadow_pb2.Trial) -> Iterator[tuple[Place, shadow_pb2.Disagreement]]:
+    category = registry.category_name(trial.category)
     for key, row in transaction.scan(PAIRS, prefix=f"{trial.trial_id}/"):
         if not row.HasField("b") or row.HasField("truth"):
             continue
-        agreed = bool(row.b.label) and row.a.label == row.b.label
+        agreed = grade.agree(category, row.a.output, row.b.output)
         if agreed and not row.audit:
             continue
         entry = shadow_pb2.Disagreement(

@@ -86,7 +86,7 @@ def _needed(summary: pairs.Summary, record: judged.Record, policy: Policy) -> in
     )
     if summary.standing.e_value >= record.trial.e_threshold:
         return 0
-    return decision.further_disagreements(summary.standing, rule)
+    return decision.further_disagreements(summary, rule)
 
 
 def _sample_ratio(record: judged.Record) -> float:
@@ -99,13 +99,15 @@ def _sample_ratio(record: judged.Record) -> float:
 def _calibrate(report: shadow_pb2.ComparisonReport, record: judged.Record) -> None:
     known = [row for row in record.rows if row.HasField("truth")]
     for field, answer in (("calibration_a", "a"), ("calibration_b", "b")):
-        stated = [_answer(row, answer).confidence for row in known]
-        right = [grade.is_right(record.category, _answer(row, answer).output, row.truth) for row in known]
+        # An answer that never came stated no confidence; as 0 it would look well calibrated.
+        rows = [row for row in known if not _answer(row, answer).failure]
+        stated = [_answer(row, answer).confidence for row in rows]
+        right = [grade.is_right(record.category, _answer(row, answer).output, row.truth) for row in rows]
         getattr(report, field).CopyFrom(
             shadow_pb2.Calibration(
                 brier=_number(calibration.brier(stated, right)),
                 ece=_number(calibration.calibration_error(calibration.reliability_table(stated, right)).mean),
-                pairs=len(known),
+                pairs=len(rows),
             )
         )
     answered = [row for row in record.rows if not row.a.failure and not row.b.failure]
@@ -149,7 +151,9 @@ def _reasoning(report: shadow_pb2.ComparisonReport, verdict: Verdict, unjudged: 
             f"{report.e_value_worst_case:.4g}."
         )
     if verdict.decision is Decision.NEED_MORE:
-        if needed is None:
+        if needed and not report.wins + report.losses:
+            words.append(f"None decides yet: it takes at least {needed:,} disagreements, all won, of as many users.")
+        elif needed is None:
             words.append("At the win rate seen so far no number of further disagreements would promote it.")
         elif needed:
             words.append(f"At the win rate seen so far {needed:,} more judged disagreements would decide it.")

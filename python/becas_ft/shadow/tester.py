@@ -2,7 +2,6 @@
 
 import asyncio
 import hashlib
-import json
 import time
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable
@@ -12,13 +11,14 @@ from typing import Any, Protocol
 
 from becas.ft.ledger.v1 import records_pb2
 from becas.ft.v1 import example_pb2, shadow_pb2
+from becas_ft.errors import InvalidArgumentError
 from becas_ft.ledger import Ledger, ReadTransaction, WriteTransaction
 from becas_ft.ledger.schema import PAIRS, REQUESTS, TRIAL_COUNTS
 from becas_ft.rollout import registry
 from becas_ft.runtime.confidence import read_answer
 from becas_ft.runtime.errors import GenerationTimeout, InvalidOutput
 from becas_ft.runtime.protocol import GenerateRequest, Generation, Priority, Runtime
-from becas_ft.shadow import grade, sampling, trials, truth
+from becas_ft.shadow import clean, grade, sampling, trials, truth
 from becas_ft.shadow.erase import erase
 from becas_ft.shadow.recorder import Recorder
 from becas_ft.shadow.traffic import Traffic
@@ -86,6 +86,19 @@ class Asked:
     stored: bool
 
 
+def time_ms_of(request: shadow_pb2.ShadowTestRequest | shadow_pb2.RecordComparisonRequest) -> int:
+    """When a message was written, milliseconds since the epoch; now where that is not stated.
+
+    Raises: InvalidArgumentError.
+    """
+    if not request.HasField("time"):
+        return int(time.time() * 1000)
+    try:
+        return request.time.ToMilliseconds()
+    except ValueError as error:
+        raise InvalidArgumentError("time", "must be a timestamp between the years 1 and 9999") from error
+
+
 class ShadowTester:
     """Answers production requests and makes pairs of the sampled ones.
 
@@ -117,7 +130,10 @@ class ShadowTester:
         self._recorder = Recorder(ledger)
         self._traffic = Traffic()
         self._slots = asyncio.Semaphore(self._limits.candidate_concurrency)
-        self._beside: dict[asyncio.Task[None], Asked] = {}
+        self._beside: dict[asyncio.Task[None], tuple[Asked, str]] = {}
+        self._answering: dict[str, Asked] = {}
+        self._erased: set[str] = set()
+        self._erasures = 0
         self._recent: OrderedDict[str, asyncio.Future[records_pb2.ShadowRequest | None]] = OrderedDict()
 
     def start(self) -> None:
@@ -128,8 +144,9 @@ class ShadowTester:
         """Waits for B's answers for as long as they may take, then writes what waits."""
         if self._beside:
             await asyncio.wait(set(self._beside), timeout=self._limits.close_timeout)
-        for task in self._beside:
+        for task, (_, trial_id) in self._beside.items():
             task.cancel()
+            self._recorder.record(partial(_store_drop, trial_id=trial_id))
         await self._recorder.close()
 
     async def flush(self) -> None:
@@ -138,14 +155,22 @@ class ShadowTester:
 
     async def erase(self, *, user: str = "", guild: str = "") -> int:
         """Erases requests and pairs of a member or a guild, by pseudonym, on disk and in memory; how many requests."""
-        # What is on its way to the disk would come after the erasure.
-        for task, asked in list(self._beside.items()):
-            if (user and asked.user == user) or (guild and asked.guild == guild):
+
+        def is_theirs(one: Asked | records_pb2.ShadowRequest) -> bool:
+            return bool((user and one.user == user) or (guild and one.guild == guild))
+
+        self._erasures += 1
+        # What is still asked, or on its way to the disk, would come after the erasure.
+        self._erased |= {pseudonym for pseudonym, asked in self._answering.items() if is_theirs(asked)}
+        for task, (asked, _) in list(self._beside.items()):
+            if is_theirs(asked):
                 task.cancel()
         await self.flush()
         erased = await asyncio.to_thread(self._ledger.write, partial(erase, user=user, guild=guild))
-        for pseudonym in erased:
-            self._recent.pop(pseudonym, None)
+        for pseudonym, remembered in list(self._recent.items()):
+            record = remembered.result() if remembered.done() else None
+            if record is not None and is_theirs(record):
+                del self._recent[pseudonym]
         if erased:
             await asyncio.to_thread(self._ledger.compact)
         return len(erased)
@@ -161,22 +186,33 @@ class ShadowTester:
 
         Raises: RequestConflictError; ModelRuntimeError where production cannot answer; InvalidArgumentError.
         """
-        asked = await asyncio.to_thread(self._ask, request)
+        asked = await self._asked(request)
         while (remembered := self._recent.get(asked.pseudonym)) is not None:
             if (record := await asyncio.shield(remembered)) is not None:
                 return _repeat(asked, record)
         mine: asyncio.Future[records_pb2.ShadowRequest | None] = asyncio.get_running_loop().create_future()
         self._remember(asked.pseudonym, mine)
+        self._answering[asked.pseudonym] = asked
         record = None
         try:
             kept = await asyncio.to_thread(self._kept, asked)
             record = kept or await self._serve(asked)
         finally:
-            if record is None:
+            if record is None or asked.pseudonym in self._erased:
                 # Nobody may wait for an answer that will not come: the next one asks afresh.
                 self._recent.pop(asked.pseudonym, None)
+            del self._answering[asked.pseudonym]
+            self._erased.discard(asked.pseudonym)
             mine.set_result(record)
         return _repeat(asked, record)
+
+    async def _asked(self, request: shadow_pb2.ShadowTestRequest) -> Asked:
+        while True:
+            erasures = self._erasures
+            asked = await asyncio.to_thread(self._ask, request)
+            if erasures == self._erasures:
+                return asked
+            # A guild may have withdrawn its consent in between.
 
     def _ask(self, request: shadow_pb2.ShadowTestRequest) -> Asked:
         system, prompt = self._core.prompt(request.SerializeToString())
@@ -191,7 +227,7 @@ class ShadowTester:
             prompt=prompt,
             user=self._core.pseudonym("user", user) if user else "",
             guild=self._core.pseudonym("guild", guild) if guild else "",
-            time_ms=request.time.ToMilliseconds() if request.HasField("time") else int(time.time() * 1000),
+            time_ms=time_ms_of(request),
             stored=not guild or self._core.has_consent(guild),
         )
 
@@ -226,6 +262,7 @@ class ShadowTester:
                 beside.cancel()
             raise
         quiet = alone and self._traffic.requests == before + 1
+        erased = asked.pseudonym in self._erased
         answered.set_result((answer, quiet))
         record = records_pb2.ShadowRequest(
             category=asked.category,
@@ -237,7 +274,7 @@ class ShadowTester:
             user=asked.user,
             guild=asked.guild,
         )
-        if asked.stored:
+        if asked.stored and not erased:
             dropped = sampled and beside is None
             self._recorder.record(
                 partial(_store_request, pseudonym=asked.pseudonym, record=record, sampled=sampled, dropped=dropped)
@@ -257,14 +294,15 @@ class ShadowTester:
         if len(self._beside) >= self._limits.candidate_waiting:
             return None
         task = asyncio.create_task(self._pair(trial, asked, answered), name="shadow answer")
-        self._beside[task] = asked
+        self._beside[task] = asked, trial.trial_id
         task.add_done_callback(self._beside.pop)
         return task
 
     async def _pair(
         self, trial: shadow_pb2.Trial, asked: Asked, answered: "asyncio.Future[tuple[records_pb2.Answer, bool]]"
     ) -> None:
-        incumbent, quiet = await answered
+        # Shielded: whatever ends this task, A's answer is not its to cancel.
+        incumbent, quiet = await asyncio.shield(answered)
         async with self._slots:
             if not await self._turn():
                 self._recorder.record(partial(_store_drop, trial_id=trial.trial_id))
@@ -281,10 +319,10 @@ class ShadowTester:
             time_ms=asked.time_ms,
             quiet=quiet,
         )
-        agreed = bool(candidate.label) and candidate.label == incumbent.label
+        agreed = grade.agree(registry.category_name(asked.category), incumbent.output, candidate.output)
         pair.audit = agreed and sampling.is_audited(self._core.pseudonym, trial.trial_id, asked.pseudonym)
         change: Callable[[WriteTransaction], None] = partial(
-            _store_pair, key=f"{trial.trial_id}/{asked.pseudonym}", pair=pair
+            _store_pair, key=f"{trial.trial_id}/{asked.pseudonym}", pair=pair, agreed=agreed
         )
         self._recorder.record(change)
 
@@ -337,7 +375,7 @@ class ShadowTester:
         )
 
     def _read(self, asked: Asked, model: str, generation: Generation) -> records_pb2.Answer:
-        output = self._core.redact(generation.text)
+        output = clean.output(generation.text, self._core.redact)
         category = registry.category_name(asked.category)
         answer = records_pb2.Answer(model=model, output=output, latency_ms=generation.latency * 1000)
         try:
@@ -345,7 +383,7 @@ class ShadowTester:
         except InvalidOutput:
             answer.failure = "unparsable"
             return answer
-        answer.label = self._core.redact(grade.label_of(category, json.dumps(read.value)) or "")
+        answer.label = grade.label_of(category, output) or ""
         answer.confidence = read.confidence or 0.0
         if not answer.label:
             answer.failure = "unparsable"
@@ -392,12 +430,12 @@ def _store_drop(transaction: WriteTransaction, *, trial_id: str) -> None:
     transaction.put(TRIAL_COUNTS, trial_id, counts)
 
 
-def _store_pair(transaction: WriteTransaction, *, key: str, pair: records_pb2.Pair) -> None:
+def _store_pair(transaction: WriteTransaction, *, key: str, pair: records_pb2.Pair, agreed: bool) -> None:
     known = transaction.get(PAIRS, key)
     if known is not None and known.HasField("truth"):
         # The truth came first: it keeps its place in the order of resolution.
         pair.truth, pair.resolved = known.truth, known.resolved
-    elif pair.b.label and pair.b.label == pair.a.label:
+    elif agreed:
         # Both say the same: a tie whatever the truth, so it is resolved now.
         pair.resolved = truth.next_place(transaction)
     transaction.put(PAIRS, key, pair)

@@ -6,9 +6,9 @@ from becas.ft.ledger.v1 import records_pb2
 from becas.ft.v1 import example_pb2, published_event_pb2, shadow_pb2
 from becas_ft.evidence import spending
 from becas_ft.ledger import ReadTransaction, WriteTransaction
-from becas_ft.ledger.schema import TRIAL_COUNTS, TRIALS
+from becas_ft.ledger.schema import PAIRS, TRIAL_COUNTS, TRIALS
 from becas_ft.rollout import published, registry
-from becas_ft.rollout.gate import Decision, TrialEvidence, Verdict
+from becas_ft.rollout.gate import Verdict
 
 MAXIMUM_HORIZON = 1_000_000
 
@@ -80,6 +80,7 @@ def set_up(transaction: WriteTransaction, plan: Plan) -> shadow_pb2.Trial:
     number = transaction.number(f"trials:{name}") + 1
     transaction.set_number(f"trials:{name}", number)
     version = max(1, candidate.version)
+    spent = 0 if plan.watch else _spent(transaction, plan.category)
     trial = shadow_pb2.Trial(
         trial_id=f"{name}-trial-{number}",
         category=plan.category,
@@ -89,7 +90,7 @@ def set_up(transaction: WriteTransaction, plan: Plan) -> shadow_pb2.Trial:
         sample_rate=plan.sample_rate,
         alpha=plan.alpha,
         horizon=plan.horizon,
-        e_threshold=spending.threshold_of_version(version, plan.alpha),
+        e_threshold=spending.threshold_of_version(max(version, spent + 1), plan.alpha),
         running=True,
         watch=plan.watch,
         version=version,
@@ -98,6 +99,27 @@ def set_up(transaction: WriteTransaction, plan: Plan) -> shadow_pb2.Trial:
     transaction.put(TRIALS, trial.trial_id, trial)
     transaction.put(TRIAL_COUNTS, trial.trial_id, records_pb2.TrialCounts())
     return trial
+
+
+def _spent(transaction: ReadTransaction, category: int) -> int:
+    """The last share of α that a trial of the category was given; 0 where none was.
+
+    A version has a share of its own, and needs no other while each is tested once. Another test of a version is another
+    chance to be promoted by luck: it begins at an e-value of 1 and takes the next share. One that ended before anything
+    was judged had no such chance.
+    """
+    return max(
+        (
+            spending.version_of_threshold(trial.e_threshold, trial.alpha)
+            for trial in all_trials(transaction)
+            if trial.category == category and not trial.watch and _was_judged(transaction, trial.trial_id)
+        ),
+        default=0,
+    )
+
+
+def _was_judged(transaction: ReadTransaction, trial_id: str) -> bool:
+    return any(pair.resolved for _, pair in transaction.scan(PAIRS, prefix=f"{trial_id}/"))
 
 
 def get(transaction: ReadTransaction, trial_id: str) -> shadow_pb2.Trial:
@@ -122,12 +144,9 @@ def all_trials(transaction: ReadTransaction) -> list[shadow_pb2.Trial]:
     return sorted(found, key=lambda trial: (trial.created.seconds, trial.created.nanos), reverse=True)
 
 
-def end_decided(transaction: WriteTransaction, trial_id: str, verdict: Verdict, evidence: TrialEvidence) -> bool:
+def end_decided(transaction: WriteTransaction, trial_id: str, verdict: Verdict) -> bool:
     """Ends a trial whose horizon is reached or that is given up; whether it did."""
-    if evidence.judged < evidence.horizon and verdict.decision is not Decision.KEEP:
-        return False
-    if verdict.broken_guardrails and evidence.judged < evidence.horizon:
-        # Guardrails may mend; only the evidence against B is final.
+    if not verdict.final:
         return False
     stop(transaction, trial_id, "; ".join(verdict.reasons))
     return True

@@ -6,6 +6,8 @@ from typing import Protocol
 from becas.ft.ledger.v1 import records_pb2
 from becas_ft.ledger import Ledger, WriteTransaction
 from becas_ft.ledger.schema import PAIRS, REQUESTS
+from becas_ft.rollout import registry
+from becas_ft.shadow import grade
 
 _OUTBOX_CURSOR = "outbox"
 _RESOLVED = "resolved"
@@ -39,7 +41,10 @@ def record(transaction: WriteTransaction, pseudonym: str, truth: str) -> tuple[s
     if not request.trial_id:
         return "", False
     key = f"{request.trial_id}/{pseudonym}"
-    pair = transaction.get(PAIRS, key) or records_pb2.Pair(a=request.answer, time_ms=request.time_ms)
+    # A truth may come before B's answer, which may never come: whose pair it is must be known all the same.
+    pair = transaction.get(PAIRS, key) or records_pb2.Pair(
+        a=request.answer, time_ms=request.time_ms, user=request.user, guild=request.guild
+    )
     replaced = pair.HasField("truth") and pair.truth != truth
     if not pair.resolved:
         pair.resolved = next_place(transaction)
@@ -72,7 +77,7 @@ def consume(ledger: Ledger, outbox: Outbox) -> int:
             for _, text in entries:
                 entry = json.loads(text)
                 if entry["verified"] and entry["label"] is not None:
-                    count += _apply(transaction, entry["request"], entry["label"])
+                    count += _apply(transaction, entry["request"], entry["label"], entry["guild"] or "")
             transaction.set_number(_OUTBOX_CURSOR, entries[-1][0])
             return count
 
@@ -80,10 +85,15 @@ def consume(ledger: Ledger, outbox: Outbox) -> int:
         outbox.outbox_trim(entries[-1][0])
 
 
-def _apply(transaction: WriteTransaction, pseudonym: str, label: str) -> int:
-    try:
-        trial_id, _ = record(transaction, pseudonym, label)
-    except UnknownRequestError:
+def _apply(transaction: WriteTransaction, pseudonym: str, label: str, guild: str) -> int:
+    request = transaction.get(REQUESTS, pseudonym)
+    if request is None:
         # Most corrections name an ingested event, not a request.
         return 0
+    if guild and request.guild and guild != request.guild:
+        # Nobody corrects what was decided elsewhere.
+        return 0
+    if not grade.is_label(registry.category_name(request.category), label):  # type: ignore[arg-type]  # stored as the enum's number
+        return 0
+    trial_id, _ = record(transaction, pseudonym, label)
     return int(bool(trial_id))

@@ -193,12 +193,13 @@ fn main() -> std::result::Result<ExitCode, Box<dyn Error>> {
         let manifest = manifest.ok_or("the export ended without a manifest")?;
         println!(
             "{format:?}, user share {max_user_share}: {} of {} examples, {} copies dropped, {} MiB; planned in {planned:.1?}, \
-             {seconds:.1} s in all, {:.0} examples/s; peak {peak_kb} kB anonymous",
+             {seconds:.1} s in all, {:.0} examples/s; peak {peak_kb} kB anonymous; dataset {:.12}",
             manifest.examples,
             manifest.matched,
             manifest.near_duplicates_dropped,
             manifest.data_bytes >> 20,
             manifest.matched as f64 / seconds,
+            manifest.dataset_id,
         );
         within &= peak_kb <= LIMIT_KB;
     }

@@ -12,11 +12,12 @@ fn main() -> io::Result<()> {
     let mut output = io::BufWriter::new(io::stdout().lock());
     for line in io::stdin().lock().lines() {
         let text: String = serde_json::from_str(&line?)?;
-        let spans: Vec<_> = in_code_points(&redactor.spans(&text, &ids), &text)
+        let found = redactor.spans(&text, &ids);
+        let spans: Vec<_> = in_code_points(&found, &text)
             .into_iter()
             .map(|span| json!({"start": span.start, "end": span.end, "type": span.kind.name()}))
             .collect();
-        let redacted = redactor.redact(&text, &ids);
+        let redacted = redactor.replace(&text, &found, &ids);
         writeln!(output, "{}", json!({"text": redacted.as_str(), "spans": spans}))?;
     }
     Ok(())

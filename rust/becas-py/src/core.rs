@@ -19,6 +19,7 @@ use serde_json::json;
 use crate::{
     enter::EnterCore,
     export::{Export, bytes},
+    memory,
     submitted::Submitted,
 };
 
@@ -87,13 +88,19 @@ impl Core {
     }
 
     fn export(&self, py: Python<'_>, request: &[u8]) -> PyResult<Export> {
-        let parts = py.enter_core(|| self.0.export(request))?;
+        let parts = py.enter_core(|| {
+            // What ingest left would lie below the peak of the plan, and what the plan leaves below the pieces.
+            memory::give_back();
+            let parts = self.0.export(request);
+            memory::give_back();
+            parts
+        })?;
         Ok(Export::new(Arc::clone(&self.0), parts))
     }
 
-    fn forget(&self, py: Python<'_>, user_id: &str) -> PyResult<(u64, u64)> {
+    fn forget(&self, py: Python<'_>, user_id: &str) -> PyResult<(u64, u64, Vec<String>)> {
         py.enter_core(|| self.0.forget(user_id, now_ms()))
-            .map(|erased| (erased.examples, erased.others))
+            .map(|erased| (erased.examples, erased.others, erased.datasets))
     }
 
     fn set_consent(&self, py: Python<'_>, guild_id: &str, granted: bool) -> PyResult<u64> {
@@ -159,7 +166,7 @@ fn deadline(timeout: Option<f64>) -> Option<Instant> {
 }
 
 #[expect(clippy::disallowed_methods, reason = "the binding is where the core gets its clock from")]
-fn now_ms() -> i64 {
+pub(crate) fn now_ms() -> i64 {
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     i64::try_from(now.as_millis()).unwrap_or(i64::MAX)
 }

@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use becas_core::{engine::Engine, export::Parts};
 use pyo3::{prelude::*, types::PyBytes};
 
-use crate::enter::EnterCore;
+use crate::{core::now_ms, enter::EnterCore, memory};
 
 #[pyclass(module = "becas_ft._core", frozen)]
 pub(crate) struct Export {
@@ -28,7 +28,10 @@ impl Export {
     fn __next__<'py>(&self, py: Python<'py>) -> PyResult<Option<Bound<'py, PyBytes>>> {
         let piece = py.enter_core(|| {
             let mut parts = self.parts.lock().unwrap_or_else(PoisonError::into_inner);
-            let piece = parts.next_part(self.engine.store())?;
+            let piece = self.engine.next_part(&mut parts, now_ms())?;
+            if piece.is_none() {
+                memory::give_back();
+            }
             Ok(piece.map(|piece| bytes(&piece)))
         })?;
         Ok(piece.map(|piece| PyBytes::new(py, &piece)))

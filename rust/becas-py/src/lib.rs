@@ -4,6 +4,7 @@ mod core;
 mod enter;
 mod error;
 mod export;
+mod memory;
 mod submitted;
 mod text;
 

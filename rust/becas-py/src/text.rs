@@ -38,7 +38,7 @@ pub(crate) fn redact_line(py: Python<'_>, text: &str) -> PyResult<(String, Found
     py.enter_core(|| {
         let ids = Ids::default();
         let spans = REDACTOR.spans(text, &ids);
-        let redacted = REDACTOR.redact(text, &ids);
+        let redacted = REDACTOR.replace(text, &spans, &ids);
         let found = in_code_points(&spans, text);
         let found = found.iter().map(|span| (span.start, span.end, span.kind.name())).collect();
         Ok((redacted.as_str().to_owned(), found))

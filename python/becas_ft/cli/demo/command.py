@@ -1,6 +1,7 @@
 """`becas-ft demo`."""
 
 import tempfile
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Annotated
 
@@ -13,13 +14,16 @@ def demo(
     folder: Annotated[
         Path | None, typer.Option(metavar="DIR", help="Where to keep what it makes; a new temporary folder otherwise.")
     ] = None,
+    with_ollama: Annotated[
+        bool, typer.Option("--ollama", help="Serve with the `ollama` on PATH, models of the demo's own, not embedded.")
+    ] = False,
     as_json: Json = False,
 ) -> None:
     """Run the main job on real messages: from events to a promoted model, and back."""
     from rich.console import Console
 
     from becas_ft.cli.demo.messages import load
-    from becas_ft.cli.demo.process import server
+    from becas_ft.cli.demo.process import ollama, server
     from becas_ft.cli.demo.run import Demo, last_line
 
     console = Console(stderr=as_json, soft_wrap=True)
@@ -28,12 +32,18 @@ def demo(
     console.print(f"Everything stays in {where}", highlight=False)
     traffic = load()
     settings = {
+        # What two cores learn in some five minutes.
+        "BECAS_FT_TRAINING__MAX_EXAMPLES": "200",
+        "BECAS_FT_TRAINING__SEED": "1",
         # Every request meets both models, so that few of them suffice.
         "BECAS_FT_SHADOW__SAMPLE_RATE": "1.0",
         # The watch looks every other second, so that nobody waits for it here.
         "BECAS_FT_PROMOTION__WATCH_INTERVAL_SECONDS": "2",
     }
-    with server(where, settings) as address:
+    with ExitStack() as parts:
+        # Your own Ollama's aliases are production's: the demo never moves them.
+        runtime = parts.enter_context(ollama(where)) if with_ollama else {"BECAS_FT_RUNTIME__KIND": "embedded"}
+        address = parts.enter_context(server(where, settings | runtime))
         result = Demo(console, where, traffic, address).run()
     if as_json:
         typer.echo(last_line(result))

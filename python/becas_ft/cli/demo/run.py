@@ -17,9 +17,11 @@ from rich.console import Console
 from becas.ft.v1 import (
     dataset_pb2,
     dataset_service_pb2_grpc,
+    event_service_pb2_grpc,
     example_pb2,
     model_pb2,
     model_service_pb2_grpc,
+    published_event_pb2,
     shadow_pb2,
     shadow_service_pb2_grpc,
     training_pb2,
@@ -36,11 +38,12 @@ from becas_ft.messages import enum_name
 CATEGORY = example_pb2.CATEGORY_SCAM_DETECTION
 _SETTLE_SECONDS = 300.0
 _ROLLBACK_SECONDS = 120.0
-# What two cores learn in some five minutes.
-_TRAINED_ON = 200
+_PIPELINE_SECONDS = 60.0
 _WAVE = 40
 _SECONDS_BETWEEN_WAVES = 4.0
 _CALLERS = 2
+# Published events that are kept arrive at once; after a silence of this length there are no more.
+_SILENCE_SECONDS = 1.0
 _ATTEMPTS = 3
 
 
@@ -129,12 +132,17 @@ class Demo:
             self._say(f"{manifest.examples:,} examples in {out}: {dict(manifest.by_label)}, {dict(manifest.by_split)}")
 
     def _train(self, channel: grpc.Channel) -> str:
-        with self._section("Train: a LoRA adapter for SmolLM2-135M, served and checked"):
+        with self._section(
+            "Ready: the pipeline trains a LoRA adapter for SmolLM2-135M by itself, serves and checks it"
+        ):
             stub = training_service_pb2_grpc.TrainingServiceStub(channel)
-            job = stub.Train(
-                training_pb2.TrainRequest(category=CATEGORY, seed=1, max_examples=_TRAINED_ON), timeout=CALL_SECONDS
-            )
-            job = follow(stub, job.job_id, quiet=self.console.quiet)
+            # The pipeline looks every hour; nobody waits for that here.
+            begun = stub.CheckPipeline(training_pb2.CheckPipelineRequest(), timeout=CALL_SECONDS).jobs
+            if not begun:
+                pipeline = stub.GetPipelineStats(training_pb2.GetPipelineStatsRequest(), timeout=CALL_SECONDS)
+                row = next(row for row in pipeline.categories if row.category == CATEGORY)
+                raise CommandError(f"no training began: {row.next}")
+            job = follow(stub, begun[0].job_id, quiet=self.console.quiet)
             if job.error:
                 raise CommandError(f"the training failed: {job.error}")
             checks = job.checks
@@ -157,10 +165,8 @@ class Demo:
     def _shadow(self, channel: grpc.Channel, model: str) -> None:
         with self._section(f"Shadow test: {len(self.traffic.live)} held-out messages, asked of both models"):
             stub = shadow_service_pb2_grpc.ShadowServiceStub(channel)
-            request = shadow_pb2.SetUpShadowTestRequest(
-                category=CATEGORY, candidate_model=model, sample_rate=1.0, task_type="reported messages"
-            )
-            trial = stub.SetUpShadowTest(request, timeout=CALL_SECONDS).trial
+            trial = self._trial_of(channel, model)
+            self._say(f"{trial.trial_id}, set up by the pipeline: {trial.base_model} against {trial.candidate_model}")
             answers = self._ask(stub, self.traffic.live)
             answered = [message for message in self.traffic.live if message.request_id in answers]
             self._tell_truth(stub, answered, lambda message: message.is_scam)
@@ -182,16 +188,53 @@ class Demo:
             self._say(f"recommendation: {_recommendation(report)}; the page: {self.folder / 'report.html'}")
 
     def _promote(self, channel: grpc.Channel, model: str) -> None:
-        with self._section("Promote: the alias moves"):
+        with self._section("Promote: the gate offers it, a person approves, the alias moves"):
+            self._say(self._offer(channel, model))
             stub = model_service_pb2_grpc.ModelServiceStub(channel)
             answer = stub.Promote(
-                model_pb2.PromoteRequest(model=model, actor="demo", reason="the shadow test passed"),
+                model_pb2.PromoteRequest(model=model, actor="demo", reason="approved in the demo"),
                 timeout=CALL_SECONDS,
             )
             shadow = shadow_service_pb2_grpc.ShadowServiceStub(channel)
             probe = self._answer(shadow, self.traffic.live[0], "probe-1")
             self.result["promoted"] = probe.model == model
             self._say(f"{answer.alias.name} ► {answer.alias.model}; a production request is answered by {probe.model}")
+
+    def _trial_of(self, channel: grpc.Channel, model: str) -> shadow_pb2.Trial:
+        """The shadow test that the pipeline sets up for a candidate."""
+        stub = shadow_service_pb2_grpc.ShadowServiceStub(channel)
+        for _ in self._looks(channel):
+            known = stub.GetShadowStats(shadow_pb2.GetShadowStatsRequest(), timeout=CALL_SECONDS).recent
+            found = next((trial for trial in known if trial.candidate_model == model), None)
+            if found is not None:
+                return found
+        raise CommandError("the pipeline set up no shadow test: see the server's log")
+
+    def _offer(self, channel: grpc.Channel, model: str) -> str:
+        """What the pipeline publishes once the gate has passed."""
+        stub = event_service_pb2_grpc.EventServiceStub(channel)
+        for _ in self._looks(channel):
+            for event in self._events(stub):
+                if event.name == "fine_tuning.ready_for_promotion" and event.model == model:
+                    return f"{event.name}: {event.reason}"
+        raise CommandError("the gate did not pass: the report says what is missing")
+
+    def _events(self, stub: event_service_pb2_grpc.EventServiceStub) -> Iterator[published_event_pb2.PublishedEvent]:
+        """What was published so far."""
+        try:
+            yield from stub.Subscribe(published_event_pb2.SubscribeRequest(), timeout=_SILENCE_SECONDS)
+        except grpc.RpcError as error:
+            if not isinstance(error, grpc.Call) or error.code() is not grpc.StatusCode.DEADLINE_EXCEEDED:
+                raise
+
+    def _looks(self, channel: grpc.Channel) -> Iterator[None]:
+        """Looks of the pipeline, a moment apart, until they must have sufficed."""
+        stub = training_service_pb2_grpc.TrainingServiceStub(channel)
+        deadline = time.monotonic() + _PIPELINE_SECONDS
+        while time.monotonic() < deadline:
+            stub.CheckPipeline(training_pb2.CheckPipelineRequest(), timeout=CALL_SECONDS)
+            yield
+            time.sleep(0.5)
 
     def _regress(self, channel: grpc.Channel, model: str) -> None:
         with self._section("Regression: the truth turns against it, and it is rolled back by itself"):

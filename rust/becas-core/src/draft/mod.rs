@@ -37,7 +37,7 @@ pub use self::{
 pub(crate) use self::{
     collect::{Decision, Question},
     neutral::{neutralise, visible},
-    people::{RawIds, ids_of, mentioned},
+    people::{RawIds, ids_of},
     prompt::{message_prompt, output},
     schema::{label_from_text, label_text},
 };

@@ -3,6 +3,7 @@
 use crate::{
     proto::{self, event::Payload},
     pseudonym::IdKind,
+    redact::is_role,
 };
 
 /// The raw ids of an event. Never printed.
@@ -63,21 +64,6 @@ pub(crate) fn ids_of(event: &proto::Event) -> RawIds<'_> {
     }
 }
 
-/// Whom a text may mention: every number in the markup of a mention, and every one as long as an id of Discord.
-pub(crate) fn mentioned(text: &str) -> impl Iterator<Item = &str> {
-    text.split(|character: char| !character.is_ascii_digit()).filter(move |digits| {
-        (17..=20).contains(&digits.len()) || (!digits.is_empty() && is_mention(text, digits))
-    })
-}
-
-/// Whether a part of a text stands in `<@…>` or `<@!…>`.
-fn is_mention(text: &str, part: &str) -> bool {
-    // Both lie in the same text.
-    let start = part.as_ptr() as usize - text.as_ptr() as usize;
-    let (before, after) = (&text[..start], &text[start + part.len()..]);
-    after.starts_with('>') && (before.ends_with("<@") || before.ends_with("<@!"))
-}
-
 fn first<'a>(envelope: &'a str, payload: &'a str) -> &'a str {
     if envelope.is_empty() { payload } else { envelope }
 }
@@ -133,7 +119,7 @@ fn payload_ids(payload: &Payload) -> PayloadIds<'_> {
     }
 }
 
-/// An executor or a target may be a word (`bot`, `message`) in place of an id; words have no digits.
+/// An executor or a target may be a word (`bot`, `message`) in place of an id.
 fn person(id: &str) -> &str {
-    if id.bytes().any(|byte| byte.is_ascii_digit()) { id } else { "" }
+    if is_role(id) { "" } else { id }
 }

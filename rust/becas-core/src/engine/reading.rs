@@ -9,7 +9,7 @@ use crate::{
     error::{Error, Result},
     example::Example,
     export::{self, Context, Parts},
-    proto,
+    proto::{self, export_response::Part},
     pseudonym::Pseudonym,
     score::Tier,
     store::{ExampleId, Filter},
@@ -54,6 +54,15 @@ impl Engine {
         let request: proto::ExportRequest = decode(request)?;
         let context = Context::new(&self.key);
         export::plan(&self.store, &request, &context)?.into_parts()
+    }
+
+    /// The next piece of an export; the dataset is on record before its manifest is given away.
+    pub fn next_part(&self, parts: &mut Parts, now_ms: i64) -> Result<Option<proto::ExportResponse>> {
+        let piece = parts.next_part(&self.store)?;
+        if let Some(Part::Manifest(manifest)) = piece.as_ref().and_then(|piece| piece.part.as_ref()) {
+            self.store.file_dataset(&manifest.dataset_id, parts.written(), now_ms)?;
+        }
+        Ok(piece)
     }
 
     // A token belongs to its filters: with others it would skip or repeat examples.

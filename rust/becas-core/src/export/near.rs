@@ -15,12 +15,12 @@ use crate::error::Result;
 
 /// How many near-copies of one message a dataset may hold in each category.
 const KEPT_OF_A_CLUSTER: usize = 3;
-/// An agreement from which two texts count as near-copies unread: 4 deviations above that of a Jaccard index of 0.8.
-const SURELY_NEAR: usize = 122;
-/// An agreement under which they count as different unread: 5 deviations below it.
-const SURELY_FAR: usize = 80;
+/// An agreement from which two texts count as near-copies unread: 1 pair in 70,000 has it at a Jaccard index of 0.8.
+const SURELY_NEAR: usize = 62;
+/// An agreement under which they count as different unread: 5 deviations below that of a Jaccard index of 0.8.
+const SURELY_FAR: usize = 35;
 /// The agreement at a Jaccard index of 0.8: decides once too many pairs were read.
-const PROBABLY_NEAR: usize = 103;
+const PROBABLY_NEAR: usize = 50;
 /// Each text of a bucket is compared with so many before it, so that a bucket of a million costs no million squared.
 const WINDOW: usize = 64;
 /// Pairs that may be read from the store, for each signature and in any case.

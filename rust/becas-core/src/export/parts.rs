@@ -143,6 +143,14 @@ impl Parts {
     }
 }
 
+impl Parts {
+    /// The examples that were written, once all of them were read.
+    pub(crate) fn written(&self) -> Vec<ExampleId> {
+        let lines = self.plan.lines.iter().zip(&self.gone);
+        lines.filter(|(_, gone)| !**gone).map(|(line, _)| line.row.id()).collect()
+    }
+}
+
 /// [`Parts`] with the source that they are read from.
 pub struct PartsOf<'a> {
     parts: Parts,

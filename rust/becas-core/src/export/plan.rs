@@ -1,7 +1,8 @@
 //! What an export will write, decided before the first byte.
 
 use super::{
-    Context, System, balance,
+    Context, System,
+    balance::{self, Balanced},
     matched::{Labels, Matched, Row},
     near,
     parts::{Parts, PartsOf},
@@ -39,39 +40,45 @@ pub(super) struct Planned {
 
 /// Decides an export: match ► cluster ► drop copies ► balance ► split ► order.
 ///
-/// Memory: some 200 bytes for each example that matches, whatever its text. The same store, key and request give
+/// Memory: some 120 bytes for each example that matches, whatever its text. The same store, key and request give
 /// the same plan.
 pub fn plan(source: &dyn Source, request: &ExportRequest, context: &Context<'_>) -> Result<Plan> {
     let selection = Selection::of(request, context.key)?;
     let mut matched = Matched::collect(source, &selection, context)?;
     let clusters = near::clusters(source, &matched, context)?;
+    // The greater part of the memory, and no step after this one needs it.
     matched.signatures = Vec::new();
-    let rows = &matched.rows;
-    let kept = near::without_copies(rows, &clusters, selection.seed);
+    let Matched { rows, labels, .. } = matched;
+    let kept = near::without_copies(&rows, &clusters, selection.seed);
     let near_duplicates_dropped = rows.len() - kept.len();
-    let balanced = balance::balance(rows, kept, &matched.labels, &selection)?;
-    let splits = split::split(rows, &clusters, &balanced.chosen, selection.seed);
-    let mut lines: Vec<Planned> = balanced
-        .chosen
-        .iter()
-        .zip(splits)
-        .map(|(index, split)| Planned { row: rows[*index as usize], split })
-        .collect();
-    lines.sort_by_cached_key(|line| {
-        let id = line.row.id();
-        (Draw::Order.number(selection.seed, id), id)
-    });
+    let Balanced { chosen, omitted } = balance::balance(&rows, kept, &labels, &selection)?;
+    let splits = split::split(&rows, &clusters, &chosen, selection.seed);
+    drop(clusters);
     Ok(Plan {
-        lines,
+        lines: in_order(&rows, &chosen, &splits, selection.seed),
         matched: rows.len(),
         near_duplicates_dropped,
-        omitted: balanced.omitted,
-        labels: matched.labels,
+        omitted,
+        labels,
         system: context.system,
         redactor_version: context.redactor_version.to_owned(),
         scorer_version: context.scorer_version.to_owned(),
         selection,
     })
+}
+
+/// The lines of the chosen rows in the order that the seed draws.
+fn in_order(rows: &[Row], chosen: &[u32], splits: &[Split], seed: u64) -> Vec<Planned> {
+    let row = |position: u32| rows[chosen[position as usize] as usize];
+    let mut order: Vec<(u64, u32)> = (0..super::numbers::index(chosen.len()))
+        .map(|position| (Draw::Order.number(seed, row(position).id()), position))
+        .collect();
+    // By id where two draws are the same, whatever the order of what was chosen.
+    order.sort_unstable_by_key(|(draw, position)| (*draw, row(*position).id()));
+    order
+        .into_iter()
+        .map(|(_, position)| Planned { row: row(position), split: splits[position as usize] })
+        .collect()
 }
 
 impl Plan {

@@ -15,6 +15,8 @@ use crate::{
 const DEFAULT_MIN_GROUP: usize = 20;
 /// Longest name of a dataset, in bytes.
 const NAME_LIMIT: usize = 64;
+/// So many digits in a row may be somebody's id, which no manifest may show.
+const ID_DIGITS: usize = 17;
 
 /// An export request whose fields were all checked, with its defaults filled in.
 #[derive(Clone, Debug)]
@@ -75,7 +77,7 @@ impl Selection {
             return Err(invalid("until", "send a time after since"));
         }
         let balance = request.balance.unwrap_or(true);
-        Ok(Self {
+        let mut selection = Self {
             min_tier,
             min_quality: fraction("min_quality", request.min_quality)?,
             guild,
@@ -106,7 +108,20 @@ impl Selection {
                 ..request.clone()
             },
             categories,
-        })
+        };
+        selection.request.min_group = selection.min_group_used();
+        Ok(selection)
+    }
+
+    /// The size under which groups are left out, for the manifest; what the request says where nothing is balanced, or
+    /// where categories have defaults of their own: so sent again, the request chooses the same.
+    fn min_group_used(&self) -> Option<i64> {
+        let mut sizes = self.categories.iter().map(|category| self.min_group(*category));
+        let first = sizes.next()?;
+        if self.balance.is_none() || sizes.any(|size| size != first) {
+            return self.request.min_group;
+        }
+        i64::try_from(self.min_group.unwrap_or(first)).ok()
     }
 
     /// Groups of a category under this size are left out; at least 1.
@@ -161,6 +176,13 @@ fn categories(request: &ExportRequest) -> Result<Vec<Category>> {
 fn name(request: &ExportRequest, categories: &[Category]) -> Result<String> {
     let name = request.name.as_str();
     let allowed = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte);
+    let longest = name.split(|character: char| !character.is_ascii_digit()).map(str::len).max();
+    if longest.is_some_and(|digits| digits >= ID_DIGITS) {
+        return Err(invalid(
+            "name",
+            "looks like it holds an id, and names are kept as they are: send another",
+        ));
+    }
     if name.len() > NAME_LIMIT || !name.bytes().all(allowed) || [".", ".."].contains(&name) {
         return Err(invalid("name", "send at most 64 letters, digits, `-`, `_` and `.`"));
     }

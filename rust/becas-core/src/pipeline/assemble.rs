@@ -28,6 +28,7 @@ pub(super) fn prepared(
     let event = key.pseudonym(IdKind::Event, draft.ids.event);
     let user = named(key, IdKind::User, draft.ids.user);
     let guild = named(key, IdKind::Guild, draft.ids.guild);
+    let people = people(key, draft, &sealed.named);
     let label = sealed
         .output
         .first()
@@ -35,16 +36,8 @@ pub(super) fn prepared(
         .unwrap_or_default();
     let correction = sealed.correction.filter(|_| !draft.ids.causation.is_empty()).map(|said| {
         let original = key.pseudonym(IdKind::Event, draft.ids.causation);
-        Box::new(correction_of(
-            key,
-            original,
-            said,
-            draft,
-            quality,
-            guild,
-            people(key, draft),
-            labeller,
-        ))
+        let people = people.clone();
+        Box::new(correction_of(key, original, said, draft, quality, guild, people, labeller))
     });
     let reasons = reasons(draft, quality);
     let verdict = if reasons.is_empty() {
@@ -61,7 +54,7 @@ pub(super) fn prepared(
             event,
             user,
             guild,
-            people: people(key, draft),
+            people,
             digest,
             human_validated: quality.human_validated,
             rag_enhanced: quality.rag_enhanced,
@@ -119,16 +112,10 @@ fn named(key: &Key, kind: IdKind, raw: &str) -> Option<Pseudonym> {
     if raw.is_empty() { None } else { Some(key.pseudonym(kind, raw)) }
 }
 
-/// Everyone the event is about, those that its texts mention among them; sorted, distinct.
-fn people(key: &Key, draft: &Draft<'_>) -> Vec<Pseudonym> {
-    let lines = [&draft.question.core, &draft.question.context, &draft.output];
-    let mentioned = lines
-        .into_iter()
-        .flatten()
-        .flat_map(|line| line.value.texts())
-        .flat_map(|text| draft::mentioned(text.expose()))
-        .filter(|number| !draft.ids.is_other(number));
-    let mut raw: Vec<&str> = draft.ids.people.iter().copied().chain(mentioned).collect();
+/// Everyone the event is about, those that its texts name among them; sorted, distinct.
+fn people(key: &Key, draft: &Draft<'_>, named: &[String]) -> Vec<Pseudonym> {
+    let named = named.iter().map(String::as_str).filter(|number| !draft.ids.is_other(number));
+    let mut raw: Vec<&str> = draft.ids.people.iter().copied().chain(named).collect();
     raw.sort_unstable();
     raw.dedup();
     let mut people: Vec<Pseudonym> =

@@ -45,6 +45,15 @@ const ROLES: [&str; 25] = [
     "user",
 ];
 
+/// Whether a text is what bots put where an id belongs: it names a role, and nobody.
+pub(crate) fn is_role(text: &str) -> bool {
+    is_role_in_bytes(text.trim().as_bytes())
+}
+
+fn is_role_in_bytes(text: &[u8]) -> bool {
+    ROLES.iter().any(|role| text.eq_ignore_ascii_case(role.as_bytes()))
+}
+
 /// The raw ids of one event, made once and used for all of its fields.
 ///
 /// An id of 17 digits or more needs not be listed to vanish, but if it is, its placeholder says what it was. Other ids
@@ -90,7 +99,7 @@ impl Ids {
                 self.numbers.push((id.into(), kind));
             }
         } else if id.len() >= SHORTEST
-            && !ROLES.iter().any(|role| id.eq_ignore_ascii_case(role.as_bytes()))
+            && !is_role_in_bytes(id)
             && !self.others.iter().any(|other| other.finder.needle() == id)
         {
             self.others.push(Other { finder: memmem::Finder::new(id).into_owned(), kind });

@@ -14,6 +14,7 @@ mod kind;
 mod links;
 mod mac;
 mod markup;
+mod named;
 mod nanp;
 mod phone;
 mod redactor;
@@ -35,3 +36,4 @@ pub use self::{
     redactor::{Redactor, Span, in_code_points},
     text::Redacted,
 };
+pub(crate) use self::{ids::is_role, named::numbers};

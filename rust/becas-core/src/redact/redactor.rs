@@ -82,7 +82,11 @@ impl Redactor {
 
     /// The text with every span replaced by its placeholder. Redacting the result again changes nothing.
     pub fn redact(&self, text: &str, ids: &Ids) -> Redacted {
-        let spans = self.spans(text, ids);
+        self.replace(text, &self.spans(text, ids), ids)
+    }
+
+    /// The text with the spans that were found in it, by the same ids, replaced by their placeholders.
+    pub fn replace(&self, text: &str, spans: &[Span], ids: &Ids) -> Redacted {
         if spans.is_empty() {
             return Redacted::trusted(text);
         }
@@ -90,7 +94,7 @@ impl Redactor {
         let mut copied = 0;
         for span in spans {
             redacted.push_str(&text[copied..span.start]);
-            match emoji_name(span, text, ids) {
+            match emoji_name(*span, text, ids) {
                 Some(name) => redacted.extend(["[EMOJI:", name, "]"]),
                 None => redacted.push_str(span.kind.placeholder()),
             }

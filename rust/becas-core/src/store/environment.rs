@@ -40,6 +40,7 @@ pub(super) struct Tables {
     pub(super) outbox: Table,
     pub(super) labelling: Table,
     pub(super) consent: Table,
+    pub(super) datasets: Table,
 }
 
 impl Tables {
@@ -52,6 +53,7 @@ impl Tables {
             Name::Outbox => self.outbox,
             Name::Labelling => self.labelling,
             Name::Consent => self.consent,
+            Name::Datasets => self.datasets,
         }
     }
 }
@@ -350,13 +352,13 @@ impl Opened {
 impl Tables {
     fn open(env: &Env<WithoutTls>) -> Result<Self> {
         let txn: RwTxn<'_> = env.write_txn().map_err(lmdb)?;
-        let [examples, remembered, meta, pending, outbox, labelling, consent] = env
+        let [examples, remembered, meta, pending, outbox, labelling, consent, datasets] = env
             .create_databases_and_commit(txn, |opener, txn| {
                 let mut tables = Vec::with_capacity(Name::ALL.len());
                 for name in Name::ALL {
                     tables.push(opener.create_database::<Bytes, Bytes>(txn, Some(name.as_str()))?);
                 }
-                match <[_; 7]>::try_from(tables) {
+                match <[_; 8]>::try_from(tables) {
                     Ok(tables) => Ok(CommitOrAbort::Commit(tables)),
                     Err(_) => Ok::<_, heed::Error>(CommitOrAbort::Abort(())),
                 }
@@ -364,7 +366,7 @@ impl Tables {
             .map_err(lmdb)?
             .commit()
             .ok_or(Error::Closed)?;
-        Ok(Self { examples, remembered, meta, pending, outbox, labelling, consent })
+        Ok(Self { examples, remembered, meta, pending, outbox, labelling, consent, datasets })
     }
 }
 

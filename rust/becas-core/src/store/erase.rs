@@ -7,7 +7,7 @@ use heed::types::Bytes;
 use super::{
     admit::Plan,
     codec::{self, Record},
-    environment::{Environment, Failure, lmdb},
+    environment::{Environment, Failure},
     read::after,
     remembered::{Chunk, Entry, Fate},
     schema::{self, ExampleId, number_key},
@@ -23,12 +23,14 @@ const LOOKED_AT_ONCE: usize = 20_000;
 const COPIED_BYTES: u64 = 8 << 10;
 
 /// What was erased.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Forgotten {
     /// Examples.
     pub examples: u64,
     /// Corrections that waited, labelling cases, outbox entries, and the author of events that are not stored.
     pub others: u64,
+    /// Datasets that were exported with one of the examples.
+    pub datasets: Vec<String>,
 }
 
 /// Whose records go.
@@ -73,6 +75,9 @@ impl Whose {
 
 impl Writer {
     /// Erases everything about a person, then rewrites the file.
+    ///
+    /// The file is rewritten even where nothing is found: what was replaced, evicted or expired before is in no table
+    /// any more, and its bytes still lie on free pages.
     pub(super) fn forget(&mut self, person: Pseudonym, now_ms: i64) -> Result<Forgotten> {
         self.now_ms = now_ms;
         self.erase(Whose::Person(person))
@@ -89,31 +94,26 @@ impl Writer {
         self.transact(0, true, |plan| {
             plan.tables.consent.put(plan.txn, &guild.0, &[u8::from(granted)])?;
             plan.index.set_consent(guild, granted);
-            Ok(())
+            if granted { Ok(()) } else { plan.owe_rewrite() }
         })?;
         if granted { Ok(Forgotten::default()) } else { self.erase(Whose::Guild(guild)) }
     }
 
     fn erase(&mut self, whose: Whose) -> Result<Forgotten> {
         let mut forgotten = Forgotten::default();
+        // Before the first deletion, so that the rewrite is made up for after a crash between any two of them.
+        self.transact(0, true, |plan| plan.owe_rewrite())?;
+        let mut ids = Vec::new();
         for category in Category::ALL {
-            let ids = self.matching(category, |record| whose.example(record))?;
-            forgotten.examples += self.delete(&ids, Fate::Erased)?;
+            ids.append(&mut self.matching(category, |record| whose.example(record))?);
         }
+        forgotten.datasets = self.datasets_with(&ids)?;
+        forgotten.examples = self.delete(&ids, Fate::Erased)?;
         let room = self.shared.environment.info()?.used_bytes / 4;
         forgotten.others = self.transact(room, true, |plan| {
-            let others = plan.erase_waiting(whose)? + plan.erase_remembered(whose)?;
-            if others > 0 {
-                plan.tables.meta.put(plan.txn, schema::META_REWRITE_DUE, &[1])?;
-            }
-            Ok(others)
+            Ok(plan.erase_waiting(whose)? + plan.erase_remembered(whose)?)
         })?;
-        let due = self.shared.environment.read(|tables, txn| {
-            Ok(tables.meta.get(txn, schema::META_REWRITE_DUE).map_err(lmdb)?.is_some())
-        })?;
-        if due {
-            self.rewrite()?;
-        }
+        self.rewrite()?;
         Ok(forgotten)
     }
 
@@ -136,11 +136,7 @@ impl Writer {
     fn delete(&mut self, ids: &[ExampleId], fate: Fate) -> Result<u64> {
         for chunk in ids.chunks(DELETED_AT_ONCE) {
             self.transact(COPIED_BYTES * chunk.len() as u64, true, |plan| {
-                chunk.iter().try_for_each(|id| plan.delete(*id, fate))?;
-                if fate == Fate::Erased {
-                    plan.tables.meta.put(plan.txn, schema::META_REWRITE_DUE, &[1])?;
-                }
-                Ok(())
+                chunk.iter().try_for_each(|id| plan.delete(*id, fate))
             })?;
         }
         Ok(ids.len() as u64)
@@ -213,6 +209,11 @@ fn matching(
 }
 
 impl Plan<'_, '_> {
+    /// Erased bytes lie on free pages until the file is rewritten.
+    fn owe_rewrite(&mut self) -> std::result::Result<(), Failure> {
+        Ok(self.tables.meta.put(self.txn, schema::META_REWRITE_DUE, &[1])?)
+    }
+
     fn delete(&mut self, id: ExampleId, fate: Fate) -> std::result::Result<(), Failure> {
         let found = self.tables.examples.get(self.txn, &id.key())?;
         let Some(bytes) = found.map(<[u8]>::to_vec) else { return Ok(()) };

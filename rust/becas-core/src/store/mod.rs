@@ -5,6 +5,7 @@
 mod admit;
 mod codec;
 mod counters;
+mod datasets;
 mod environment;
 mod erase;
 mod fields;
@@ -253,6 +254,12 @@ impl Store {
     /// waits for it.
     pub fn forget(&self, user: Pseudonym, now_ms: i64) -> Result<Forgotten> {
         self.command(move |writer| writer.forget(user, now_ms))
+    }
+
+    /// Remembers which examples a dataset holds, so that [`Store::forget`] can name it.
+    pub fn file_dataset(&self, dataset_id: &str, ids: Vec<ExampleId>, now_ms: i64) -> Result<()> {
+        let dataset_id = dataset_id.to_owned();
+        self.command(move |writer| writer.file_dataset(&dataset_id, ids, now_ms))
     }
 
     /// Keeps a guild's word. Where it withdraws, its events are refused from now on and what is stored of it is

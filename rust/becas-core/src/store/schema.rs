@@ -37,10 +37,12 @@ pub(super) enum Name {
     Labelling,
     /// `guild 16` → one byte: 1 granted, 0 withdrawn.
     Consent,
+    /// `dataset id` → the ids of the examples that it holds.
+    Datasets,
 }
 
 impl Name {
-    pub(super) const ALL: [Self; 7] = [
+    pub(super) const ALL: [Self; 8] = [
         Self::Examples,
         Self::Remembered,
         Self::Meta,
@@ -48,6 +50,7 @@ impl Name {
         Self::Outbox,
         Self::Labelling,
         Self::Consent,
+        Self::Datasets,
     ];
 
     pub(super) const fn as_str(self) -> &'static str {
@@ -59,6 +62,7 @@ impl Name {
             Self::Outbox => "outbox",
             Self::Labelling => "labelling",
             Self::Consent => "consent",
+            Self::Datasets => "datasets",
         }
     }
 }

@@ -7,6 +7,7 @@ use crate::{
     category::{Category, Outcome},
     error::Error,
     example::Example,
+    export::Selection,
     proto::{ExportRequest, Format, ModelTarget},
     pseudonym::IdKind,
     score::{Score, Tier},
@@ -31,6 +32,7 @@ fn every_unusable_field_is_named_with_its_remedy() {
         ("name", ExportRequest { name: "é".to_owned(), ..base() }),
         ("name", ExportRequest { name: "..".to_owned(), ..base() }),
         ("name", ExportRequest { name: "x".repeat(65), ..base() }),
+        ("name", ExportRequest { name: "of-70000000000000901".to_owned(), ..base() }),
         ("category", ExportRequest { category: 15, ..base() }),
         ("category", ExportRequest { category: -1, ..base() }),
         ("model_target", ExportRequest { model_target: 9, ..base() }),
@@ -57,6 +59,27 @@ fn every_unusable_field_is_named_with_its_remedy() {
         assert_eq!(field, named);
         assert!(problem.contains("send") || problem.contains("leave"), "{field}: {problem}");
     }
+}
+
+#[test]
+fn the_manifest_shows_the_size_of_group_that_was_used() {
+    let shown = |category: Category, min_group: Option<i64>, balance: bool| {
+        let request = ExportRequest {
+            category: category as i32,
+            min_group,
+            balance: Some(balance),
+            ..request()
+        };
+        Selection::of(&request, &KEY).unwrap().request.min_group
+    };
+    assert_eq!(Some(20), shown(Category::ScamDetection, None, true));
+    assert_eq!(Some(1), shown(Category::WorkflowParsing, None, true));
+    assert_eq!(Some(7), shown(Category::WorkflowParsing, Some(7), true));
+    assert_eq!(None, shown(Category::ScamDetection, None, false));
+
+    // Each category has its own: to write one of them down would choose otherwise when it is sent again.
+    let of_all = Selection::of(&ExportRequest::default(), &KEY).unwrap();
+    assert_eq!(None, of_all.request.min_group);
 }
 
 /// Ids that a request selects among examples made by hand, unbalanced.

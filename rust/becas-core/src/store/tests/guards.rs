@@ -8,12 +8,12 @@ use std::{
     time::{Duration, Instant},
 };
 
-use super::{NOW, event, id, key, open, test_twin};
+use super::{NOW, event, key, open, test_twin};
 use crate::{
     category::Category,
     config,
     error::Error,
-    pseudonym::{IdKind, Key},
+    pseudonym::Key,
     store::{ExampleId, Status, Store, environment::Environment, load_or_create_key, schema},
 };
 
@@ -270,53 +270,4 @@ fn examples_past_the_age_of_their_category_expire() {
     let again = store.admit(vec![events[0].prepared()], NOW, None).unwrap();
     assert_eq!(Status::Duplicate, again[0].status);
     assert_eq!(1, store.expire(NOW + 2).unwrap());
-}
-
-#[test]
-fn no_file_keeps_a_byte_of_what_was_forgotten() {
-    let directory = tempfile::tempdir().unwrap();
-    let config = config::Store { capacity: 400, ..config::Store::default() };
-    let store = open(directory.path(), &config);
-    let canary = b"input of the canary";
-    for call in 0..12 {
-        let events = (0..100).map(|n| {
-            let mut one = event(&format!("{call}.{n}"));
-            if n % 7 == 0 {
-                one.user = Some("forgotten".to_owned());
-                one.input = format!("input of the canary {call}.{n} {}", "y".repeat(n * 30));
-            }
-            one.points = 9_000 + call;
-            one.prepared()
-        });
-        store.admit(events.collect(), NOW, None).unwrap();
-    }
-    let mut waiting = super::correction("waiting", "the canary", Some("false"));
-    waiting.user = Some("forgotten".to_owned());
-    store.admit(vec![waiting.prepared()], NOW, None).unwrap();
-    let holds_canary = || {
-        let mut files = 0;
-        for file in fs::read_dir(directory.path()).unwrap() {
-            let bytes = fs::read(file.unwrap().path()).unwrap();
-            files += usize::from(bytes.windows(canary.len()).any(|window| window == canary));
-        }
-        files
-    };
-    assert_eq!(1, holds_canary());
-    let user = id(IdKind::User, "forgotten");
-    let user_pages = || {
-        let bytes = fs::read(directory.path().join("data.mdb")).unwrap();
-        bytes.windows(16).filter(|window| **window == user.0).count()
-    };
-    assert!(user_pages() > 0);
-    let forgotten = store.forget(user, NOW).unwrap();
-
-    assert!(forgotten.examples > 0 && forgotten.others > 0, "{forgotten:?}");
-    assert_eq!(0, holds_canary());
-    assert_eq!(0, user_pages());
-    assert!(store.verify().unwrap().is_clean());
-    store.close();
-    let store = open(directory.path(), &config);
-    assert_eq!(store.stats().unwrap(), store.recount().unwrap());
-    let redelivered = store.admit(vec![event("0.0").prepared()], NOW, None).unwrap();
-    assert_eq!(Status::Duplicate, redelivered[0].status);
 }

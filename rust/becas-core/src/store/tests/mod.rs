@@ -3,6 +3,7 @@
 mod basics;
 mod corrections;
 mod crash;
+mod erasure;
 mod golden;
 mod guards;
 mod histories;
