@@ -3,13 +3,14 @@
 import asyncio
 import contextlib
 import json
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from typing import Any
 
 _MEGABYTE = 1 << 20
 
-Fault = Callable[["Proxy", bytes, asyncio.StreamWriter], Awaitable[None]]
+Fault = Callable[["Proxy", bytes, asyncio.StreamWriter], Coroutine[Any, Any, None]]
 
 
 @dataclass

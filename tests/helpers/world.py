@@ -1,11 +1,13 @@
 """The pipeline over a real core and a real ledger; trainings and the runtime's aliases are fakes that take no time."""
 
 import asyncio
+import time
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any, cast
 
 from becas.ft.ledger.v1 import records_pb2
@@ -23,8 +25,9 @@ from becas_ft.orchestrator.training_job import Category, Settings, Work
 from becas_ft.rollout import audit, published, registry
 from becas_ft.rollout.gate import decide
 from becas_ft.rollout.promotion import Promoter, Switch
-from becas_ft.runtime.errors import ModelNotFound, RuntimeUnavailable
-from becas_ft.runtime.protocol import Health
+from becas_ft.rollout.watch import Finding
+from becas_ft.runtime.errors import GenerationTimeout, InvalidModel, ModelNotFound, RuntimeUnavailable
+from becas_ft.runtime.protocol import GenerateRequest, Generation, Health
 from becas_ft.server import rollout
 from becas_ft.shadow import judged, trials, truth
 from helpers import events
@@ -45,6 +48,8 @@ class FakeAliases:
 
     aliases: dict[str, str] = field(default_factory=dict)
     gone: set[str] = field(default_factory=set)
+    damaged: set[str] = field(default_factory=set)
+    silent: set[str] = field(default_factory=set)
     made: set[str] = field(default_factory=set)
     deletes: bool = True
     healthy: bool = True
@@ -56,6 +61,8 @@ class FakeAliases:
             raise RuntimeUnavailable("the runtime is down", remedy="start it")
         if source in self.gone:
             raise ModelNotFound(source)
+        if source in self.damaged:
+            raise InvalidModel(source, "its adapter cannot be loaded")
         self.fault()
         self.aliases[alias] = source
         self.fault()
@@ -64,6 +71,17 @@ class FakeAliases:
         """One base for all."""
         del category
         return BASE
+
+    async def show(self, name: str) -> None:
+        """Whether it has it; what is in it shows only when it is loaded."""
+        if name in self.gone:
+            raise ModelNotFound(name)
+
+    async def generate(self, request: GenerateRequest) -> Generation:
+        """An answer, unless the model is silent."""
+        if request.model in self.silent or not self.healthy:
+            raise GenerationTimeout(request.model, request.timeout)
+        return Generation(model=request.model, text="{}")
 
     async def health(self) -> Health:
         """Whether it answers."""
@@ -145,7 +163,8 @@ class World:
     def __init__(self, folder: Path, *, thresholds: Thresholds, rules: Rules, min_judged: int = 100) -> None:
         self.folder = folder
         self.runtime = FakeAliases()
-        self.seconds = 1_790_000_000.0
+        # The audit log has the real clock's time: whatever a test does is in the past.
+        self.seconds = time.time() + 600
         self._thresholds = thresholds
         self._rules = rules
         self._sent = 0
@@ -176,6 +195,15 @@ class World:
             trial=lambda category, incumbent, candidate: trials.Plan(category, incumbent, candidate, sample_rate=1.0),
             request=lambda category: training_pb2.TrainRequest(category=category),
             now=lambda: self.seconds,
+            base=self.promoter.base_of,
+        )
+        self.tester = rollout.WatchedTester(
+            self.core,
+            self.runtime,  # type: ignore[arg-type]  # it is asked for answers only
+            self.ledger,
+            patience_ms=10_000.0,
+            schemas={},
+            base_model=self.runtime.base_model,
         )
         self.driver = Driver(self.jobs, self.ledger, self._rules, doing)
 
@@ -288,6 +316,17 @@ class World:
         switch = await self.promoter.rollback(SCAM, actor="operator", reason="r", to_version=to_version)
         self.ledger.write(partial(rollout.arrange, config=self.config))
         return switch
+
+    async def watch(self) -> dict[str, Finding]:
+        """One look of the watch, as the server takes it."""
+        application: Any = SimpleNamespace(
+            ledger=self.ledger,
+            config=self.config,
+            promoter=self.promoter,
+            runtime=self.runtime,
+            tester=self.tester,
+        )
+        return await rollout.check(application, now=self.seconds)
 
     async def _promote(self, model: str, actor: str, reason: str) -> None:
         await self.promoter.promote(model, actor=actor, reason=reason)

@@ -8,10 +8,12 @@ from pathlib import Path
 import pytest
 
 from becas.ft.v1 import model_pb2, training_pb2
+from becas_ft.ledger import WriteTransaction
 from becas_ft.orchestrator.next_step import Rules
 from becas_ft.orchestrator.readiness import Thresholds
 from becas_ft.rollout import audit, registry
 from becas_ft.shadow import trials
+from helpers.served import SCAM
 from helpers.world import BASE, NAME, World
 
 SMALL = Thresholds(gold=5, total=5, mean_quality=0.5, new_gold=5, days=30)
@@ -212,7 +214,7 @@ async def test_an_erasure_ends_the_training_that_may_have_learned_from_it(world:
     world.jobs.hold = blocked
     await world.driver.check()
     texts = world.folder / "jobs" / "scam_detection-1" / "rows.jsonl"
-    while world.job().stage != training_pb2.STAGE_TRAINING:
+    while world.job().stage != training_pb2.STAGE_TRAINING:  # noqa: ASYNC110 - the stage is on the disk
         await asyncio.sleep(0.01)
     texts.write_text("a member's words")
 
@@ -238,3 +240,57 @@ async def test_a_model_that_could_not_be_withdrawn_is_deleted_later(world: World
     await world.jobs.sweep()
 
     assert world.runtime.made == set()
+
+
+async def test_the_pipeline_waits_an_hour_after_the_last_automatic_switch(world: World) -> None:
+    """A rollback by the watch counts as one, and the job says what it waits for."""
+
+    def rolled_back(transaction: WriteTransaction) -> None:
+        entry = model_pb2.AuditEntry(action="rollback", actor="watch", category=SCAM)
+        entry.time.GetCurrentTime()
+        audit.append(transaction, entry)
+
+    world.ledger.write(rolled_back)
+    world.gold(5)
+    for _ in range(2):
+        await world.check()
+    judge(world, wins=30, losses=0)
+    for _ in range(3):
+        await world.check()
+    waiting, answering = world.job().step_name, world.answering()
+    world.seconds += 3_600
+    await world.check()
+
+    assert (answering, world.answering()) == (BASE, V1)
+    assert "the last automatic switch was too recent" in waiting
+
+
+async def test_a_candidate_of_another_base_is_tested_against_what_answers(world: World) -> None:
+    """The category's own base, not the one that it was trained on: its trial takes requests, and its job ends."""
+    world.gold(5)
+    await world.train(training_pb2.TrainRequest(category=SCAM, base_model="llama"))
+    await world.check()
+    trial = world.trial()
+    judge(world, wins=30, losses=0)
+    for _ in range(2):
+        await world.check()
+
+    assert world.job().base_model == "llama"
+    assert trial is not None
+    assert trial.base_model == BASE
+    assert [(entry.from_model, entry.to_model) for entry in world.audited()] == [(BASE, world.job().model)]
+
+
+async def test_a_trial_against_a_model_that_does_not_answer_is_set_up_anew(world: World) -> None:
+    """Whatever it shows, and although it would run for ever: no request is asked of it."""
+    world.gold(5)
+    await world.check()
+    plan = trials.Plan(SCAM, base_model="another", candidate_model=V1)
+    other = world.ledger.write(partial(trials.set_up, plan=plan))
+    judge(world, wins=30, losses=0)
+    await world.check()
+
+    trial = world.trial()
+    assert trial is not None
+    assert (trial.base_model, trial.trial_id == other.trial_id) == (BASE, False)
+    assert stage(world) == "evaluating"

@@ -68,6 +68,8 @@ class Expected:
         verdict: what that trial's pairs say: `win`, `loss`, or nothing yet.
         won: by version, the incumbent that its newest trial showed to be worse; gone once it was rolled back.
         rolled_back: versions taken out of production.
+        automatic: whether the pipeline moved the alias on the first day, when no hour has passed since.
+        first_day: whether no time passed yet.
     """
 
     gold: int = 0
@@ -83,6 +85,8 @@ class Expected:
     verdict: str = ""
     won: dict[int, int] = field(default_factory=dict)
     rolled_back: set[int] = field(default_factory=set)
+    automatic: bool = False
+    first_day: bool = True
 
     @property
     def answers(self) -> int:
@@ -120,7 +124,8 @@ class Expected:
             self.won.pop(candidate, None)
         elif self.verdict == "win" and self.stage == "evaluating":
             self.stage = "promoting"
-        elif self.verdict == "win" and auto_promote:
+        elif self.verdict == "win" and auto_promote and not (self.automatic and self.first_day):
+            self.automatic = True
             self.promote(candidate)
             self.stage = "collecting"
 
@@ -130,11 +135,17 @@ class Expected:
         self.switches.append(("promote", number))
         self.other_answers()
 
-    def roll_back(self, *, to_base: bool) -> None:
-        """The alias moves back."""
+    def roll_back(self, target: int | None) -> None:
+        """The alias moves back: to a version that answered before, or one step."""
         self.rolled_back.add(self.answers)
         self.won.pop(self.answers, None)
-        del self.line[1 if to_base else -1 :]
+        self.line.pop()
+        if target is not None:
+            while len(self.line) > 1 and self.answers != target:
+                self.line.pop()
+            if self.answers != target:
+                self.line.append(target)
+        self.rolled_back.discard(self.answers)
         self.switches.append(("rollback", self.answers))
         self.other_answers()
 
@@ -187,6 +198,7 @@ class Histories(RuleBasedStateMachine):
         """Nothing happens by itself."""
         self.world.seconds += days * DAY
         self.expected.days += days
+        self.expected.first_day = False
         self.expected.rested = True
 
     @rule(outcome=st.sampled_from(["offered", "offered", "refused", "failed"]))
@@ -256,8 +268,32 @@ class Histories(RuleBasedStateMachine):
                 self.wait(self.world.rollback(target))
             return
         after = copy.deepcopy(self.expected)
-        after.roll_back(to_base=to_base)
+        after.roll_back(target)
         self._switch(lambda: self.world.rollback(target), after, point)
+
+    @precondition(lambda self: self.expected.versions and self.expected.answers)
+    @rule(data=st.data(), point=st.none() | st.integers(0, 6))
+    def roll_back_to(self, data: st.DataObject, point: int | None) -> None:
+        """A person names a version: only one that answered before is a target."""
+        target = data.draw(st.integers(1, self.expected.versions))
+        answered = {number for _, number in self.expected.switches}
+        if target == self.expected.answers or target not in answered:
+            with pytest.raises(RefusedError):
+                self.wait(self.world.rollback(target))
+            return
+        after = copy.deepcopy(self.expected)
+        after.roll_back(target)
+        self._switch(lambda: self.world.rollback(target), after, point)
+
+    @rule()
+    def watch(self) -> None:
+        """Without evidence nothing moves; a promotion that stands is watched, unless a candidate is tested."""
+        self.wait(self.world.watch())
+        trial = self.world.trial()
+        promoted = bool(self.expected.switches) and self.expected.switches[-1][0] == "promote"
+        if trial is None or trial.watch:
+            assert (trial is not None) == promoted
+            assert trial is None or trial.base_model == version(self.expected.answers)
 
     def _switch(self, move: Callable[[], Coroutine[Any, Any, Switch]], after: Expected, point: int | None) -> None:
         if point is None:
@@ -284,6 +320,7 @@ class Histories(RuleBasedStateMachine):
         # The alias moved, and the job notices at the next look.
         moved = copy.deepcopy(self.expected)
         if len(taken.switches) > len(moved.switches):
+            moved.automatic = True
             moved.promote(moved.versions)
         self.expected = self._one_of(self.expected, moved, taken)
 

@@ -104,7 +104,7 @@ def test_a_million_examples_export_within_400_mb(
             if life == "taken":
                 assert ingest(server) > EXAMPLES * 0.99
             figures[f"{life}, idle"] = Peak(server.process.pid).now()
-            for balance in (False, True, True):
+            for balance in (False, True):
                 with Peak(server.process.pid) as peak:
                     manifest = export(server, balance=balance)
                 assert manifest.examples > EXAMPLES * 0.9

@@ -159,7 +159,7 @@ def open_switches(ledger: Ledger) -> int:
 
 @pytest.mark.parametrize("times", [1, 2])
 async def test_a_runtime_that_fails_leaves_everything_as_it_was(tmp_path: Path, times: int) -> None:
-    """Also the first promotion, whose alias moved before its answer was lost: it is set back, later where it must be."""
+    """Also the first promotion, whose alias moved before its answer was lost: it is set back, if need be later."""
     left = [*range(times)]
 
     def fail() -> None:

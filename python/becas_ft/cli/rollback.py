@@ -12,7 +12,7 @@ def rollback(
     category: Annotated[str, typer.Argument(help="The category, such as scam_detection.")],
     reason: Annotated[str, typer.Option(help="Why; kept in the audit log.")],
     to_version: Annotated[
-        int | None, typer.Option(min=0, help="A version, or 0 for the base; the version before where left out.")
+        int | None, typer.Option(min=0, help="One that answered before, or 0 for the base; else the one before.")
     ] = None,
     server: Server = DEFAULT_SERVER,
     as_json: Json = False,

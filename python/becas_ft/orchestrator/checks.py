@@ -2,24 +2,31 @@
 
 import asyncio
 import json
+import time
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from becas.ft.v1 import model_pb2
 from becas_ft.runtime.confidence import read_answer
-from becas_ft.runtime.errors import InvalidOutput
+from becas_ft.runtime.errors import GenerationTimeout, InvalidOutput, PromptTooLong, RuntimeUnavailable
 from becas_ft.runtime.protocol import GenerateRequest, Priority, Runtime
-from becas_ft.training.evaluate import MOST_LABELS, Judged, heldout_rows
-from becas_ft.training.heldout import choose_shots, closed_labels
-from becas_ft.training.parity import Parity, compare
+from becas_ft.training.evaluate import Judged, allowed_labels, heldout_rows
+from becas_ft.training.heldout import choose_shots
+from becas_ft.training.parity import LEAST_AGREEMENT, Parity, compare
 from becas_ft.training.rows import Row, read_rows
+
+Result = TypeVar("Result")
 
 _LABEL_TOKENS = 64
 _TIMEOUT_SECONDS = 120.0
 _CONCURRENT = 2
+_SECONDS_BETWEEN_ATTEMPTS = 1.0
+# Labels with fewer held-out rows than this count as one: the share of right answers among two rows says nothing.
+_LEAST_OF_A_LABEL = 10
 
 
 class CheckFailedError(Exception):
@@ -76,8 +83,13 @@ async def check(
     question: Question,
     held_out: int,
     report: Callable[[str, int, int], None],
+    min_parity: float = LEAST_AGREEMENT,
+    patience: float = 0.0,
 ) -> Checked:
     """Ask the served models the held-out inputs, in the trainer's order.
+
+    Accuracy is the mean over the labels, each counting the same: else a model that always says the frequent one looks
+    good.
 
     Arguments:
         runtime: where they are served.
@@ -88,31 +100,30 @@ async def check(
         question: how the category is asked.
         held_out: how many rows the trainer held out at most.
         report: told (what is measured, rows done, rows in all).
+        min_parity: share of labels in which trainer and served model must agree.
+        patience: seconds that a runtime may be away before a question is given up.
     """
-    rows = read_rows(rows_path, question.label_key)
+    rows = await asyncio.to_thread(read_rows, rows_path, question.label_key)
     held = heldout_rows(rows, "test", held_out)
     learnt = [row for row in rows if row.split == "train"]
     if [row.example_id for row in held] != [one.example_id for one in judged]:
         raise CheckFailedError("the trainer judged other rows than those that were held out: train again")
-    even = _evenly(held)
-    served = await _ask(runtime, candidate, held, question, report=lambda done: report("candidate", done, len(held)))
-    bare = await _ask(runtime, base, even, question, report=lambda done: report("base", done, len(even)))
-    shots = _shots(choose_shots(learnt))
-    few = await _ask(
-        runtime,
-        base,
-        even,
-        question,
-        addition=shots,
-        report=lambda done: report("base with examples in its prompt", done, len(even)),
-    )
-    answers = {row.example_id: label for row, label in zip(held, served, strict=True)}
-    parity = compare([one.candidate for one in judged], served, least_inputs=min(held_out, 300))
+
+    async def ask(model: str, what: str, addition: str = "") -> list[Any]:
+        def tell(done: int) -> None:
+            report(what, done, len(held))
+
+        return await _ask(runtime, model, held, question, addition=addition, report=tell, patience=patience)
+
+    served = await ask(candidate, "candidate")
+    bare = await ask(base, "base")
+    few = await ask(base, "base with examples in its prompt", _shots(choose_shots(learnt)))
+    parity = compare([one.candidate for one in judged], served, least_agreement=min_parity)
     checks = model_pb2.ModelChecks(
-        base_accuracy=_accuracy(even, bare),
-        few_shot_accuracy=_accuracy(even, few),
-        candidate_accuracy=_accuracy(even, [answers[row.example_id] for row in even]),
-        held_out=len(even),
+        base_accuracy=_accuracy(held, bare),
+        few_shot_accuracy=_accuracy(held, few),
+        candidate_accuracy=_accuracy(held, served),
+        held_out=len(held),
         parity=parity.agreement,
         parity_inputs=parity.inputs,
     )
@@ -138,23 +149,8 @@ def verdict(checked: Checked) -> None:
 
 def question_of(label_key: str, schema: dict[str, Any], rows_path: Path) -> Question:
     """How a category is asked, by the labels that were learnt."""
-    labels = closed_labels([row for row in read_rows(rows_path, label_key) if row.split == "train"])
-    hashable = all(isinstance(label, str | bool | int | float) for label in labels)
-    return Question(label_key, schema, tuple(labels) if hashable and len(labels) <= MOST_LABELS else ())
-
-
-def _evenly(rows: Sequence[Row]) -> list[Row]:
-    # Equal shares of every label: else a model that always says the frequent one looks good.
-    counts = Counter(json.dumps(row.label) for row in rows)
-    least = min(counts.values(), default=0)
-    taken: Counter[str] = Counter()
-    even = []
-    for row in rows:
-        label = json.dumps(row.label)
-        if taken[label] < least:
-            taken[label] += 1
-            even.append(row)
-    return even
+    learnt = [row for row in read_rows(rows_path, label_key) if row.split == "train"]
+    return Question(label_key, schema, tuple(allowed_labels(learnt)))
 
 
 def _shots(examples: Sequence[tuple[str, str]]) -> str:
@@ -163,8 +159,15 @@ def _shots(examples: Sequence[tuple[str, str]]) -> str:
 
 
 def _accuracy(rows: Sequence[Row], labels: Sequence[Any]) -> float:
-    right = sum(type(row.label) is type(label) and row.label == label for row, label in zip(rows, labels, strict=True))
-    return right / len(rows) if rows else 0.0
+    counts = Counter(json.dumps(row.label) for row in rows)
+    right: Counter[str] = Counter()
+    asked: Counter[str] = Counter()
+    for row, label in zip(rows, labels, strict=True):
+        name = json.dumps(row.label)
+        group = name if counts[name] >= _LEAST_OF_A_LABEL else ""
+        asked[group] += 1
+        right[group] += type(row.label) is type(label) and row.label == label
+    return sum(right[group] / asked[group] for group in asked) / len(asked) if asked else 0.0
 
 
 async def _ask(
@@ -173,8 +176,9 @@ async def _ask(
     rows: Sequence[Row],
     question: Question,
     *,
-    addition: str = "",
+    addition: str,
     report: Callable[[int], None],
+    patience: float,
 ) -> list[Any]:
     schema = question.label_schema()
     slots = asyncio.Semaphore(_CONCURRENT)
@@ -182,24 +186,44 @@ async def _ask(
 
     async def ask(row: Row) -> Any:  # noqa: ANN401 - a JSON value
         nonlocal done
+        request = GenerateRequest(
+            model=model,
+            prompt=row.input,
+            system=row.system + addition,
+            schema=schema,
+            max_tokens=_LABEL_TOKENS,
+            timeout=_TIMEOUT_SECONDS,
+            logprobs=False,
+            priority=Priority.CANDIDATE,
+        )
         async with slots:
-            generation = await runtime.generate(
-                GenerateRequest(
-                    model=model,
-                    prompt=row.input,
-                    system=row.system + addition,
-                    schema=schema,
-                    max_tokens=_LABEL_TOKENS,
-                    timeout=_TIMEOUT_SECONDS,
-                    logprobs=False,
-                    priority=Priority.CANDIDATE,
-                )
-            )
+            try:
+                label = read_answer(await patiently(partial(runtime.generate, request), patience)).label
+            except (InvalidOutput, PromptTooLong):
+                label = None
         done += 1
         report(done)
-        try:
-            return read_answer(generation).label
-        except InvalidOutput:
-            return None
+        return label
 
-    return list(await asyncio.gather(*(ask(row) for row in rows)))
+    # One that fails ends the others: nobody waits for their answers any more.
+    try:
+        async with asyncio.TaskGroup() as group:
+            tasks = [group.create_task(ask(row)) for row in rows]
+    except ExceptionGroup as errors:
+        raise errors.exceptions[0] from None
+    return [task.result() for task in tasks]
+
+
+async def patiently(call: Callable[[], Awaitable[Result]], seconds: float) -> Result:
+    """The result of a call of the runtime, asked for again while that is away, but not for longer than so.
+
+    A training is worth more than the runtime's restart.
+    """
+    give_up = time.monotonic() + seconds
+    while True:
+        try:
+            return await call()
+        except (RuntimeUnavailable, GenerationTimeout):
+            if time.monotonic() >= give_up:
+                raise
+        await asyncio.sleep(_SECONDS_BETWEEN_ATTEMPTS)

@@ -3,28 +3,26 @@
 import asyncio
 import time
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import TypeVar
 
 import structlog
 
 from becas.ft.v1 import model_pb2, training_pb2
-from becas_ft import errors
-from becas_ft.ledger import Ledger, ReadTransaction
+from becas_ft.ledger import Ledger, ReadTransaction, WriteTransaction
 from becas_ft.orchestrator import jobs as training_jobs
 from becas_ft.orchestrator import next_step
 from becas_ft.orchestrator.jobs import CategoryNumber, Jobs
 from becas_ft.orchestrator.next_step import Action, Next, Rules, View
 from becas_ft.orchestrator.states import Stage
-from becas_ft.rollout import registry
-from becas_ft.rollout.promotion import Judgement, RefusedError
-from becas_ft.runtime.errors import ModelRuntimeError
+from becas_ft.rollout import limits, registry
+from becas_ft.rollout.promotion import Judgement
 from becas_ft.shadow import trials
 
 Result = TypeVar("Result")
 
-ACTOR = "pipeline"
+ACTOR = limits.PIPELINE
 """Who promotes, in the audit log."""
 
 _log = structlog.get_logger("becas_ft.pipeline")
@@ -40,6 +38,7 @@ class Doing:
         trial: the plan of a shadow test of a candidate against a base model.
         request: what the pipeline asks of a training that it starts by itself.
         now: seconds since the epoch.
+        base: what answers for a category before anything is promoted; None where nobody can tell.
     """
 
     judge: Callable[[str], Judgement | None]
@@ -47,6 +46,7 @@ class Doing:
     trial: Callable[[CategoryNumber, str, str], trials.Plan]
     request: Callable[[CategoryNumber], training_pb2.TrainRequest]
     now: Callable[[], float] = time.time
+    base: Callable[[CategoryNumber], Awaitable[str]] | None = None
 
 
 class Driver:
@@ -92,9 +92,13 @@ class Driver:
             for category in categories:
                 try:
                     job = await self._step(category)
-                except (errors.BecasError, ModelRuntimeError, RefusedError, trials.TrialRunningError) as error:
+                except Exception as error:  # noqa: BLE001 - one category keeps no other from its step
                     # What stands in the way may be gone at the next look.
-                    _log.warning("step_waits", category=self._jobs.categories[category].name, error=str(error))
+                    _log.warning(
+                        "step_waits",
+                        category=self._jobs.categories[category].name,
+                        error=str(error) or type(error).__name__,
+                    )
                     continue
                 if job is not None:
                     moved.append(job)
@@ -141,7 +145,7 @@ class Driver:
                 pass
 
     async def _write_trial(self, plan: trials.Plan) -> None:
-        await asyncio.to_thread(self._ledger.write, partial(trials.set_up, plan=plan))
+        await asyncio.to_thread(self._ledger.write, partial(_set_up, plan=plan))
 
     async def _view(self, category: int) -> View:
         job = await self._in_flight(category)
@@ -157,7 +161,12 @@ class Driver:
         if stage not in {Stage.EVALUATING, Stage.PROMOTING}:
             return View(stage=stage)
         judgement = await asyncio.to_thread(self._doing.judge, job.model)
-        return await self._read(partial(_with_evidence, job=job, stage=stage, judgement=judgement))
+        base = await self._doing.base(self._jobs.categories[category].number) if self._doing.base else ""
+        view = await self._read(partial(_with_evidence, job=job, stage=stage, judgement=judgement, base=base))
+        cooling = partial(
+            limits.seconds_left, category=category, now=self._doing.now(), interval=self._rules.cool_down_seconds
+        )
+        return replace(view, cooling=await self._read(cooling))
 
     async def _in_flight(self, category: int) -> training_pb2.Job | None:
         return await self._read(partial(training_jobs.in_flight_of, category=category))
@@ -167,19 +176,29 @@ class Driver:
 
 
 def _with_evidence(
-    transaction: ReadTransaction, job: training_pb2.Job, stage: Stage, judgement: Judgement | None
+    transaction: ReadTransaction, job: training_pb2.Job, stage: Stage, judgement: Judgement | None, base: str
 ) -> View:
     alias = registry.alias_of(transaction, job.category)
+    answering = alias.model if alias else base
     trial = trials.newest_of(transaction, job.model)
     running = trials.running_trial(transaction, job.category)
     other = running is not None and not running.watch and running.candidate_model != job.model
+    # A trial against a model that does not answer takes no requests: it is waited for in vain.
+    other = other and (running is None or answering in {"", running.base_model})
     return View(
         stage=stage,
         candidate=job.model,
         rolled_back=registry.get(transaction, job.model).state == model_pb2.MODEL_STATE_ROLLED_BACK,
-        answering=alias.model if alias else "",
+        answering=answering,
         trial=next_step.Trial(trial.trial_id, trial.running, trial.base_model, trial.ended_reason) if trial else None,
         other_trial=running.trial_id if running is not None and other else "",
         decision=judgement.verdict.decision if judgement else None,
         reasons=judgement.verdict.reasons if judgement else (),
     )
+
+
+def _set_up(transaction: WriteTransaction, plan: trials.Plan) -> None:
+    running = trials.running_trial(transaction, plan.category)
+    if running is not None and not running.watch and running.base_model != plan.base_model:
+        trials.stop(transaction, running.trial_id, "another model answers")
+    trials.set_up(transaction, plan)

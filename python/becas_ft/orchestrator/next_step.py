@@ -1,5 +1,6 @@
 """Decides, without doing anything, what the pipeline of one category does next."""
 
+import math
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -28,12 +29,14 @@ class Rules:
         auto_promote: promote without asking a person.
         max_attempts: trainings that may fail in a row.
         retry_seconds: before the second attempt; doubles with each failure.
+        cool_down_seconds: between two switches of a category that no person asked for.
     """
 
     auto_fine_tune: bool = True
     auto_promote: bool = False
     max_attempts: int = 3
     retry_seconds: float = 900.0
+    cool_down_seconds: float = 3600.0
 
 
 @dataclass(frozen=True)
@@ -65,11 +68,12 @@ class View:
         seconds_since_failure: since the last of them.
         candidate: the job's model.
         rolled_back: whether the candidate was taken out of production again.
-        answering: the model that answers production; empty where nothing was promoted.
+        answering: the model that answers production; empty where nobody can tell.
         trial: of the candidate.
         other_trial: a running trial of another candidate; empty where there is none.
         decision: of the gate, from the candidate's trial.
         reasons: of that decision, in words.
+        cooling: seconds until the alias may move without a person.
     """
 
     stage: Stage = Stage.COLLECTING
@@ -84,6 +88,7 @@ class View:
     other_trial: str = ""
     decision: Decision | None = None
     reasons: tuple[str, ...] = ()
+    cooling: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -111,8 +116,8 @@ def decide(view: View, rules: Rules) -> Next:
 
 
 def _is_void(view: View, trial: Trial) -> bool:
-    """Whether what it was tested against does not answer any more: that says nothing about the one that does."""
-    return bool(view.answering) and not trial.running and trial.incumbent != view.answering
+    """Whether what it is tested against does not answer: that says nothing about the one that does."""
+    return bool(view.answering) and trial.incumbent != view.answering
 
 
 def retry_after(failures: int, rules: Rules) -> float:
@@ -147,21 +152,21 @@ def _evaluating(view: View) -> Next:
 
 def _tested(view: View) -> Next:
     trial = view.trial
-    if trial is None:
-        if view.other_trial:
-            return Next(Action.WAIT, f"waits for the end of {view.other_trial}")
-        return Next(Action.SET_UP_TRIAL, "no shadow test yet")
+    if trial is None or _is_void(view, trial):
+        return _to_test(view, trial)
     if view.decision is Decision.PROMOTE:
         return Next(Action.OFFER, "; ".join(view.reasons))
     if trial.running:
         return Next(Action.WAIT, f"{trial.trial_id}: {'; '.join(view.reasons)}")
-    return _after_a_trial(view, trial)
-
-
-def _after_a_trial(view: View, trial: Trial) -> Next:
-    if _is_void(view, trial):
-        return Next(Action.SET_UP_TRIAL, f"{trial.trial_id} was against {trial.incumbent}")
     return Next(Action.REFUSE, trial.ended_reason or "; ".join(view.reasons))
+
+
+def _to_test(view: View, trial: Trial | None) -> Next:
+    """No trial yet, or one that says nothing any more."""
+    if view.other_trial:
+        return Next(Action.WAIT, f"waits for the end of {view.other_trial}")
+    why = f"{trial.trial_id} was against {trial.incumbent}" if trial else "no shadow test yet"
+    return Next(Action.SET_UP_TRIAL, why)
 
 
 def _promoting(view: View, rules: Rules) -> Next:
@@ -169,17 +174,20 @@ def _promoting(view: View, rules: Rules) -> Next:
         return Next(Action.SETTLE, "it answers")
     if view.rolled_back:
         return _ROLLED_BACK
+    if view.trial is not None and _is_void(view, view.trial):
+        return _to_test(view, view.trial)
     if view.decision is Decision.PROMOTE:
-        if rules.auto_promote:
-            return Next(Action.PROMOTE, "; ".join(view.reasons))
-        return Next(Action.WAIT, f"waits for approval: `becas-ft promote {view.candidate}`")
-    return _not_any_more(view)
-
-
-def _not_any_more(view: View) -> Next:
-    """The gate had passed; labels that were corrected, or another incumbent, took that back."""
+        return _passed(view, rules)
+    # Labels that were corrected took back what had passed.
     if view.decision is Decision.KEEP:
         return Next(Action.REFUSE, "; ".join(view.reasons))
-    if view.trial is not None and _is_void(view, view.trial):
-        return Next(Action.SET_UP_TRIAL, f"{view.trial.trial_id} was against {view.trial.incumbent}")
     return Next(Action.WAIT, f"the evidence does not suffice any more: {'; '.join(view.reasons)}")
+
+
+def _passed(view: View, rules: Rules) -> Next:
+    if not rules.auto_promote:
+        return Next(Action.WAIT, f"waits for approval: `becas-ft promote {view.candidate}`")
+    if view.cooling > 0:
+        minutes = math.ceil(view.cooling / 60)
+        return Next(Action.WAIT, f"passed; the last automatic switch was too recent: {minutes} min to wait")
+    return Next(Action.PROMOTE, "; ".join(view.reasons))

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from becas_ft.training.evaluate import MOST_LABELS
 from becas_ft.training.files import write_atomically
 from becas_ft.training.leakage import near_copies
 
@@ -18,7 +19,8 @@ def prepare(balanced: Path, everything: Path, target: Path, *, held_out: int) ->
     """Write the rows for the trainer; (learnt, held out).
 
     The balanced export's training side is learnt; its other sides are held out. Where they are fewer than `held_out`,
-    further examples of the unbalanced export follow whose author and whose message no learnt row shares.
+    further examples of the unbalanced export follow whose label was learnt, if labels are a closed set, and whose
+    author and message no learnt row shares.
 
     Arguments:
         balanced: data.jsonl of a balanced export.
@@ -48,10 +50,12 @@ def _further(everything: Path, learnt: list[Row], kept: list[Row], wanted: int) 
     users = {row["metadata"]["user"] for row in learnt if row["metadata"]["user"]}
     guilds = {row["metadata"]["guild"] for row in learnt if not row["metadata"]["user"]}
     taken = {row["metadata"]["example_id"] for row in [*learnt, *kept]}
+    labels = {row["metadata"]["label"] for row in learnt}
     free = [
         row
         for row in _read(everything)
         if row["metadata"]["example_id"] not in taken
+        and (row["metadata"]["label"] in labels or len(labels) > MOST_LABELS)
         and row["metadata"]["user"] not in users
         and (row["metadata"]["user"] or row["metadata"]["guild"] not in guilds)
     ]

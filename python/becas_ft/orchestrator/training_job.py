@@ -6,6 +6,7 @@ import json
 import shutil
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Protocol
 
@@ -14,18 +15,21 @@ from becas_ft.dataset_folder import write_dataset
 from becas_ft.orchestrator import checks, rows
 from becas_ft.rollout import names
 from becas_ft.runtime.protocol import ModelDefinition, Runtime
+from becas_ft.training.errors import JobError
 from becas_ft.training.evaluate import read_judged
-from becas_ft.training.job import HELDOUT, Adapter, TrainingJob
+from becas_ft.training.job import CHECKPOINT, HELDOUT, Adapter, TrainingJob
 from becas_ft.training.modelfile import DEFAULT_PARAMETERS, Modelfile, render
+from becas_ft.training.parity import LEAST_INPUTS
 from becas_ft.training.progress import Progress
-from becas_ft.training.recipe import Recipe, recipe_for
+from becas_ft.training.recipe import Recipe, memory_limit_for, recipe_for
 from becas_ft.training.trainer import Trainer
 
 BALANCED = "dataset"
 EVERYTHING = "everything"
 ROWS = "rows.jsonl"
 DATA = "data.jsonl"
-_SMALLEST_GROUP = 20
+# Times what each guild would give if all gave the same.
+_FAIR_SHARES = 1.5
 _LEARNT_OUTCOMES = (example_pb2.OUTCOME_SUCCESS, example_pb2.OUTCOME_CORRECTED)
 
 Note = Callable[[Callable[[training_pb2.Job], None]], None]
@@ -49,6 +53,7 @@ class Settings:
         max_guild_share: of the dataset from one guild, or 1.5 over the number of guilds where that is more.
         held_out: rows that the parity gate compares.
         min_parity: share of equal labels.
+        patience: seconds that the runtime may be away, in a restart say, before a job fails of it.
     """
 
     max_examples: int = 0
@@ -56,6 +61,7 @@ class Settings:
     max_guild_share: float = 0.05
     held_out: int = 300
     min_parity: float = 0.98
+    patience: float = 300.0
 
 
 @dataclass(frozen=True)
@@ -103,39 +109,46 @@ class Work:
 
 def export(core: Core, work: Work, settings: Settings) -> dataset_pb2.Manifest:
     """Write the balanced dataset and the unbalanced one beside it, unless the rows were made of them."""
-    balanced = _request(work, settings, balance=True)
     if not (work.folder / ROWS).exists():
-        everything = _request(work, settings, balance=False)
+        everything = write_dataset(work.folder / EVERYTHING, _pieces(core, _everything(work)), "jsonl", force=True)
+        balanced = _balanced(work, settings, guilds=everything.guilds)
         write_dataset(work.folder / BALANCED, _pieces(core, balanced), "jsonl", force=True)
-        write_dataset(work.folder / EVERYTHING, _pieces(core, everything), "jsonl", force=True)
     return _manifest(work.folder / BALANCED)
 
 
 def prepare(work: Work, settings: Settings) -> tuple[int, int]:
-    """Write the trainer's rows, unless they are there; (learnt, held out)."""
-    if (work.folder / ROWS).exists():
-        return rows.counts(work.folder / ROWS)
-    return rows.prepare(
-        work.folder / BALANCED / DATA,
-        work.folder / EVERYTHING / DATA,
-        work.folder / ROWS,
-        held_out=settings.held_out,
-    )
+    """Write the trainer's rows, unless they are there; (learnt, held out).
+
+    Raises: CheckFailedError where they cannot pass the gate: that shall show before hours of training, not after.
+    """
+    path = work.folder / ROWS
+    if path.exists():
+        learnt, held_out = rows.counts(path)
+    else:
+        learnt, held_out = rows.prepare(
+            work.folder / BALANCED / DATA, work.folder / EVERYTHING / DATA, path, held_out=settings.held_out
+        )
+    if held_out < LEAST_INPUTS:
+        raise checks.CheckFailedError(
+            f"{held_out:,} of {LEAST_INPUTS} examples can be held out, whose members and messages no learnt one "
+            "shares: gather more, or lower max_examples"
+        )
+    return learnt, held_out
 
 
 async def train(trainer: Trainer, runtime: Runtime, work: Work, settings: Settings, note: Note) -> Adapter:
     """Train, or go on from the last checkpoint."""
-    details = await runtime.show(work.base)
+    details = await checks.patiently(partial(runtime.show, work.base), settings.patience)
     if details.base_path is None:
-        raise checks.CheckFailedError(
-            "the base model's file is not on this machine: run the trainer where the runtime is"
-        )
+        # No refusal of the candidate: it is tried again once the configuration is right.
+        raise JobError("the base model's file is not on this machine: run the trainer where the runtime is")
     job = TrainingJob(
         dataset=work.folder / ROWS,
         base=details.base_path,
         label_key=work.category.label_key,
         recipe=recipe(work),
         seed=work.request.seed,
+        memory_limit_bytes=memory_limit_for(names.family(work.base)),
         heldout_rows=settings.held_out,
         controls=False,
     )
@@ -167,18 +180,17 @@ def modelfile(work: Work, adapter: Path) -> str:
     return render(Modelfile(base=work.base, adapter=str(adapter), system=work.category.system))
 
 
-async def serve(runtime: Runtime, work: Work, adapter: Adapter) -> None:
+async def serve(runtime: Runtime, work: Work, adapter: Adapter, patience: float = 0.0) -> None:
     """Make the model, whole or not at all."""
-    await runtime.create(
-        ModelDefinition(
-            name=work.model,
-            base=work.base,
-            adapter=adapter.path,
-            system=work.category.system,
-            parameters=dict(DEFAULT_PARAMETERS),
-            modelfile=modelfile(work, adapter.path),
-        )
+    definition = ModelDefinition(
+        name=work.model,
+        base=work.base,
+        adapter=adapter.path,
+        system=work.category.system,
+        parameters=dict(DEFAULT_PARAMETERS),
+        modelfile=modelfile(work, adapter.path),
     )
+    await checks.patiently(partial(runtime.create, definition), patience)
 
 
 async def check(runtime: Runtime, work: Work, settings: Settings, note: Note) -> checks.Checked:
@@ -199,10 +211,12 @@ async def check(runtime: Runtime, work: Work, settings: Settings, note: Note) ->
         candidate=work.model,
         base=work.base,
         rows_path=path,
-        judged=read_judged(work.folder / HELDOUT),
+        judged=await asyncio.to_thread(read_judged, work.folder / HELDOUT),
         question=question,
         held_out=settings.held_out,
         report=show,
+        min_parity=settings.min_parity,
+        patience=settings.patience,
     )
 
 
@@ -227,24 +241,41 @@ def registered(work: Work, adapter: Adapter, checked: checks.Checked, job: train
 def discard(work: Work) -> None:
     """Remove the job's texts; what was learnt from stays named by the manifest and the example ids."""
     shutil.rmtree(work.folder / EVERYTHING, ignore_errors=True)
-    for path in (work.folder / BALANCED / DATA, work.folder / ROWS):
+    # A checkpoint that nobody goes on from is as large as the adapter three times over.
+    for path in (work.folder / BALANCED / DATA, work.folder / ROWS, work.folder / CHECKPOINT):
+        path.unlink(missing_ok=True)
+    for path in work.folder.glob(".*.partial"):
         path.unlink(missing_ok=True)
 
 
-def _request(work: Work, settings: Settings, *, balance: bool) -> dataset_pb2.ExportRequest:
+def guild_share(most: float, guilds: int) -> float:
+    """Largest share of a dataset from one guild; 0, no limit, where there are no two of them to share."""
+    return min(1.0, max(most, _FAIR_SHARES / guilds)) if guilds > 1 else 0.0
+
+
+def _everything(work: Work) -> dataset_pb2.ExportRequest:
     request = dataset_pb2.ExportRequest(
         name=work.folder.name,
         category=work.category.number,
-        balance=balance,
-        balance_by=dataset_pb2.BALANCE_BY_LABEL,
-        min_group=_SMALLEST_GROUP if balance else 1,
+        balance=False,
+        min_group=1,
         seed=work.request.seed,
         outcomes=_LEARNT_OUTCOMES,
-        max_examples=(work.request.max_examples or settings.max_examples) if balance else 0,
-        max_user_share=settings.max_user_share if balance else 0.0,
     )
     if work.request.HasField("until"):
         request.until.CopyFrom(work.request.until)
+    return request
+
+
+def _balanced(work: Work, settings: Settings, guilds: int) -> dataset_pb2.ExportRequest:
+    request = _everything(work)
+    request.balance = True
+    request.balance_by = dataset_pb2.BALANCE_BY_LABEL
+    # By label, groups that are too small to learn are left out; where nearly all labels differ, none is.
+    request.ClearField("min_group")
+    request.max_examples = work.request.max_examples or settings.max_examples
+    request.max_user_share = settings.max_user_share
+    request.max_guild_share = guild_share(settings.max_guild_share, guilds)
     return request
 
 

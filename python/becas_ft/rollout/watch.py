@@ -193,10 +193,8 @@ def _rate(watched: Watched, budget: Budget) -> tuple[str, ...]:
     rate = watched.invalid / watched.answers if watched.answers >= budget.minimum_answers else 0.0
     if rate <= budget.maximum_invalid_rate:
         return ()
-    return (
-        f"{rate:.1%} of {watched.answers:,} answers cannot be parsed or did not come, "
-        f"over {budget.maximum_invalid_rate:.1%}",
-    )
+    limit = budget.maximum_invalid_rate
+    return (f"{rate:.1%} of {watched.answers:,} answers cannot be parsed or did not come, over {limit:.1%}",)
 
 
 def _silence(watched: Watched, budget: Budget) -> tuple[str, ...]:

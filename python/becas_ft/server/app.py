@@ -153,6 +153,7 @@ async def open_application(config: Config) -> AsyncIterator[Application]:
         tester.start()
         parts.push_async_callback(tester.close)
         promoter = Promoter(ledger, runtime, partial(rollout.judge, ledger, policy=rollout.policy(config)))
+        parts.push_async_callback(promoter.close)
         yield Application(
             config=config,
             core=core,

@@ -87,9 +87,10 @@ def driver(config: Config, jobs: Jobs, ledger: Ledger, promoter: Promoter) -> Dr
         auto_promote=promotion.auto_promote,
         max_attempts=training.max_attempts,
         retry_seconds=training.retry_seconds,
+        cool_down_seconds=promotion.cool_down_seconds,
     )
     judge = partial(rollout.judge, ledger, policy=rollout.policy(config))
-    return Driver(jobs, ledger, rules, Doing(judge, promote, trial, request))
+    return Driver(jobs, ledger, rules, Doing(judge, promote, trial, request, base=promoter.base_of))
 
 
 async def drive(application: Application) -> None:

@@ -82,8 +82,8 @@ def policy(config: Config) -> Policy:
 def judge(ledger: Ledger, model: str, *, policy: Policy) -> Judgement | None:
     """What the newest trial of a model says; None where none was set up since it was last rolled back.
 
-    A trial against a model that does not answer any more says nothing about the one that does. What answers where nothing
-    was promoted is known to the runtime only: the promoter and the pipeline compare it with the judgement's incumbent.
+    A trial against a model that does not answer any more says nothing about the one that does. What answers where
+    nothing was promoted is known to the runtime only: promoter and pipeline compare it with the judgement's incumbent.
     """
     return ledger.read(lambda transaction: _judge(transaction, model, policy))
 
@@ -180,9 +180,9 @@ async def rollback(
 async def check(application: "Application", now: float | None = None) -> dict[str, watch.Finding]:
     """Looks at every promoted model once, and rolls back what must not stay; findings by category.
 
-    Rolls back only with `promotion.auto_rollback`; for evidence only where `promotion.cool_down_seconds` passed since the
-    category's last automatic switch, of the pipeline or the watch. A trip wire does not wait: while it would, nobody is
-    answered. One category that cannot be looked at keeps no other from it.
+    Rolls back only with `promotion.auto_rollback`; for evidence only where `promotion.cool_down_seconds` passed since
+    the category's last automatic switch, of the pipeline or the watch. A trip wire does not wait: while it would,
+    nobody is answered. One category that cannot be looked at keeps no other from it.
 
     Arguments:
         application: what is looked at.

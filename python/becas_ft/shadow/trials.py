@@ -144,11 +144,11 @@ def all_trials(transaction: ReadTransaction) -> list[shadow_pb2.Trial]:
     return sorted(found, key=lambda trial: (trial.created.seconds, trial.created.nanos), reverse=True)
 
 
-def end_decided(transaction: WriteTransaction, trial_id: str, verdict: Verdict) -> bool:
+def end_decided(transaction: WriteTransaction, trial_id: str, verdict: Verdict, data: str = "") -> bool:
     """Ends a trial whose horizon is reached or that is given up; whether it did."""
     if not verdict.final:
         return False
-    stop(transaction, trial_id, "; ".join(verdict.reasons))
+    stop(transaction, trial_id, "; ".join(verdict.reasons), data)
     return True
 
 

@@ -3,7 +3,7 @@
 TrainingError
 ├── JobError            the job description is wrong
 ├── DatasetError        the dataset cannot be trained on
-│   └── LeakageError    held-out rows share a user or a near-copy with training rows
+│   └── LeakageError    held-out rows share a user, a guild or a near-copy with training rows
 ├── GgufError           a GGUF file is damaged, incomplete or of an unknown architecture
 ├── TemplateError       the model's chat template is missing or does not render
 ├── ModelfileError      a Modelfile cannot be read
@@ -29,19 +29,22 @@ class DatasetError(TrainingError):
 
 
 class LeakageError(DatasetError):
-    """Held-out rows share a user or a near-copy with training rows.
+    """Held-out rows share a user, the guild of rows without one, or a near-copy with training rows.
 
     Attributes:
         shared_users: how many users stand on both sides.
+        shared_guilds: how many guilds have rows without a user on both sides.
         near_copies: how many held-out rows have a near-copy among the training rows.
     """
 
-    def __init__(self, *, shared_users: int, near_copies: int) -> None:
+    def __init__(self, *, shared_users: int, shared_guilds: int, near_copies: int) -> None:
         super().__init__(
-            f"held-out rows leak into training: {shared_users} shared users, {near_copies} near-copies; "
-            "export the dataset again, so that its splits are made by user and near-duplicate group",
+            f"held-out rows leak into training: {shared_users} shared users, {shared_guilds} shared guilds, "
+            f"{near_copies} near-copies; export the dataset again, so that its splits are made by "
+            "user and near-duplicate group",
         )
         self.shared_users = shared_users
+        self.shared_guilds = shared_guilds
         self.near_copies = near_copies
 
 

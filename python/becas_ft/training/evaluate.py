@@ -43,6 +43,16 @@ class Judged:
     few_shot: Any = None
 
 
+def allowed_labels(train: Sequence[Row]) -> list[Any]:
+    """Return the labels that may be answered, in a fixed order: those that were learnt; empty for an open set.
+
+    Trainer and served model are asked alike, so both take it from here.
+    """
+    labels = closed_labels(train)
+    single = all(isinstance(label, str | bool | int | float) for label in labels)
+    return labels if single and len(labels) <= MOST_LABELS else []
+
+
 def heldout_rows(rows: Sequence[Row], split: str, most: int) -> list[Row]:
     """Choose held-out rows of a split: labels take turns, each in the dataset's order; the order is the gate's.
 
@@ -86,8 +96,7 @@ def judge(
         controls: whether the base is run too, bare and with examples.
         report: called with rows done and rows in all, over all passes.
     """
-    labels = closed_labels(train)
-    allowed = labels if len(labels) <= MOST_LABELS else []
+    allowed = allowed_labels(train)
     only_key = all(list(json.loads(row.output)) == [label_key] for row in train)
     passes = 3 if controls else 1
     before = 0

@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 _MOST_ROWS: Final = 16
 _MOST_TOKENS: Final = 4096
 _MOST_LABEL_TOKENS: Final = 64
+# What is longer fits no served model either (num_ctx), and attention over it would take memory without bound.
+_LONGEST_PROMPT: Final = 4096
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -106,7 +108,8 @@ def predict(
     """Label inputs as the served model would at temperature 0 under the output schema; results in the rows' order.
 
     The answer is forced to begin with the label's key. With a closed set of labels each next token is the likeliest
-    among those that still lead to a label, and decoding stops as soon as one label is left.
+    among those that still lead to a label, and decoding stops as soon as one label is left. An input that is too
+    long to be served has no label.
 
     Args:
         causal: the model, with or without adapter, in evaluation mode.
@@ -121,10 +124,12 @@ def predict(
     """
     decide = _Closed(tokenizer, label_key, labels, "}" if only_key else ',"') if labels else _Open(tokenizer, label_key)
     prompts = [[*tokenizer.ids(template.prompt(row.system, row.input, shots)), *decide.forced] for row in rows]
-    predictions: dict[int, Prediction] = {}
-    for batch in _batches([len(prompt) for prompt in prompts]):
-        found = _decode(causal, [prompts[row] for row in batch], decide)
-        predictions.update(zip(batch, found, strict=True))
+    fitting = [row for row, prompt in enumerate(prompts) if len(prompt) <= _LONGEST_PROMPT]
+    predictions = dict.fromkeys(set(range(len(rows))) - set(fitting), Prediction(None, 0.0))
+    for batch in _batches([len(prompts[row]) for row in fitting]):
+        chosen = [fitting[place] for place in batch]
+        found = _decode(causal, [prompts[row] for row in chosen], decide)
+        predictions.update(zip(chosen, found, strict=True))
         report(len(predictions), len(rows))
     return [predictions[row] for row in range(len(rows))]
 

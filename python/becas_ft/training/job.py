@@ -24,6 +24,9 @@ from becas_ft.training.errors import JobError
 from becas_ft.training.files import sha256_of, write_atomically
 from becas_ft.training.recipe import Recipe
 
+PARENT: Final = "BECAS_FT_TRAINER_PARENT"
+"""Environment variable: process id of who started the trainer, told since it may be gone before the trainer looks."""
+
 JOB: Final = "job.json"
 PROGRESS: Final = "progress.jsonl"
 CHECKPOINT: Final = "checkpoint.safetensors"

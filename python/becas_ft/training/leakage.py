@@ -22,7 +22,7 @@ _FEW_ROWS: Final = 20
 
 
 def check_leakage(train: Sequence[Row], heldout: Sequence[Row], *, near_copy: float = NEAR_COPY) -> None:
-    """Compare users and messages of both sides, exactly.
+    """Compare users and messages of both sides, exactly; rows without a user by their guild.
 
     Messages are near-copies when the Jaccard similarity of their 5-character shingles reaches `near_copy`. Shingles
     that more than a fifth of all rows have are the input's fixed wording and do not count.
@@ -31,9 +31,14 @@ def check_leakage(train: Sequence[Row], heldout: Sequence[Row], *, near_copy: fl
         LeakageError: someone or something stands on both sides; it carries the counts.
     """
     users = {row.user for row in train if row.user} & {row.user for row in heldout if row.user}
+    guilds = _guilds_without_user(train) & _guilds_without_user(heldout)
     copies = near_copies([row.input for row in train], [row.input for row in heldout], near_copy)
-    if users or copies:
-        raise LeakageError(shared_users=len(users), near_copies=len(copies))
+    if users or guilds or copies:
+        raise LeakageError(shared_users=len(users), shared_guilds=len(guilds), near_copies=len(copies))
+
+
+def _guilds_without_user(rows: Sequence[Row]) -> set[str]:
+    return {row.guild for row in rows if row.guild and not row.user}
 
 
 def near_copies(train: Sequence[str], heldout: Sequence[str], near_copy: float = NEAR_COPY) -> list[int]:

@@ -48,7 +48,7 @@ class _Stop:
 
     def __init__(self, *, with_parent: bool) -> None:
         self._told = False
-        self._parent = os.getppid() if with_parent else None
+        self._parent = int(os.environ.get(job.PARENT, os.getppid())) if with_parent else None
         signal.signal(signal.SIGTERM, self._hear)
 
     def _hear(self, _number: int, _frame: FrameType | None) -> None:
@@ -200,7 +200,7 @@ def _explain(error: Exception) -> tuple[job.FailureReason, str] | None:
     if number in _FULL or _FULL_IN_WORDS.search(str(error)):
         return (
             job.FailureReason.DISK_FULL,
-            "the disk is full or the file-size limit is reached; free space and run the job again",
+            "the disk is full or the file-size limit is reached; free space and train again",
         )
     if isinstance(error, MemoryError) or number == errno.ENOMEM or any(text in str(error) for text in _NO_MEMORY):
         return (

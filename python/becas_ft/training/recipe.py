@@ -118,14 +118,31 @@ def _typed(name: str, value: object, like: object) -> object:
 
 
 RECIPES: Final[Mapping[str, Recipe]] = {
-    # 135 M parameters learn a task only at a high rate; measured in benches/training.py.
+    # 135 M parameters learn a task only at a high rate, and its label only where it outweighs the reasoning after it:
+    # else served labels sit so near to even that rounding flips them. Measured in benches/training.py.
     "smollm2": Recipe(
-        learning_rate=1e-3, batch_rows=8, micro_rows=4, micro_tokens=1024, max_tokens=512, max_answer_tokens=48
+        learning_rate=1e-3,
+        batch_rows=8,
+        micro_rows=4,
+        micro_tokens=1024,
+        max_tokens=512,
+        max_answer_tokens=48,
+        label_weight=24.0,
     ),
     "qwen": Recipe(rank=16, alpha=32.0, targets=ATTENTION + FEED_FORWARD),
     "llama": Recipe(rank=16, alpha=32.0, targets=ATTENTION + FEED_FORWARD, micro_rows=4),
     "gemma": Recipe(learning_rate=5e-4, batch_rows=8, micro_rows=8, max_tokens=512),
 }
+
+# Most private memory of a trainer on a CPU, by base: half as much again as the largest run that was measured
+# (benches/README.md). A base that is not listed has no limit.
+MEMORY_LIMITS: Final[Mapping[str, int]] = {"smollm2": 3 << 30}
+
+
+def memory_limit_for(base: str) -> int:
+    """Return the memory limit of the base's trainer, in bytes; 0 where none is known."""
+    named = [name for name in MEMORY_LIMITS if base.lower().startswith(name)]
+    return MEMORY_LIMITS[max(named, key=len)] if named else 0
 
 
 def recipe_for(base: str) -> Recipe:

@@ -23,6 +23,7 @@ class Row:
         label: the label's value as it stands in the output: text, truth value, list, …
         split: train, validation or test.
         user: pseudonym of the author, empty if unknown.
+        guild: pseudonym of the guild, empty if unknown.
         example_id: its id.
     """
 
@@ -32,6 +33,7 @@ class Row:
     label: Any
     split: str
     user: str
+    guild: str
     example_id: str
 
 
@@ -56,6 +58,7 @@ def read_rows(path: Path, label_key: str) -> list[Row]:
                         label=label_of(output, label_key),
                         split=_text(metadata.get("split", "train")),
                         user=_text(metadata.get("user") or ""),
+                        guild=_text(metadata.get("guild") or ""),
                         example_id=_text(metadata.get("example_id") or ""),
                     ),
                 )

@@ -4,13 +4,19 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import fcntl
 import os
 import sys
+import time
 from typing import TYPE_CHECKING, Final, Protocol
 
-from becas_ft.training.errors import BusyError, CancelledError, TrainerFailedError
+from becas_ft.training.errors import BusyError, CancelledError, JobError, TrainerFailedError
+from becas_ft.training.files import sha256_of
 from becas_ft.training.job import (
     EXIT_CODES,
+    HELDOUT,
+    LOCK,
+    PARENT,
     PROGRESS,
     Adapter,
     Failure,
@@ -50,16 +56,48 @@ class Trainer(Protocol):
 
 
 class ProcessTrainer:
-    """Trains in a child process of low priority (`becas_ft.training.lora`)."""
+    """Trains in a child process of low priority (`becas_ft.training.lora`).
 
-    def __init__(self, *, grace_seconds: float = 30.0, niceness: int = 5) -> None:
-        """Choose how long a cancelled trainer may take to write its checkpoint, and its niceness (0 to 19)."""
+    One that is killed goes on from its checkpoint, a few times.
+    """
+
+    def __init__(
+        self, *, grace_seconds: float = 30.0, niceness: int = 5, attempts: int = 3, patience_seconds: float = 300.0
+    ) -> None:
+        """Choose how trainers are run.
+
+        Args:
+            grace_seconds: how long a cancelled trainer may take to write its checkpoint.
+            niceness: 0 to 19.
+            attempts: how often a trainer is started that is killed.
+            patience_seconds: how long the trainer of a server that was killed may take to notice.
+        """
         self._grace_seconds = grace_seconds
         self._niceness = niceness
+        self._attempts = attempts
+        self._patience_seconds = patience_seconds
 
     async def train(self, job: TrainingJob, folder: Path, on_progress: Callable[[Progress], None]) -> Adapter:
         """Train in a child process; see `Trainer.train`."""
+        await self._until_free(folder)
+        if (adapter := await asyncio.to_thread(_finished, job, folder)) is not None:
+            return adapter
         await asyncio.to_thread(job.write, folder)
+        for _ in range(1, self._attempts):
+            code = await self._run(folder, on_progress)
+            # No code of its own: the kernel or a person killed it, which the next one may escape.
+            if code >= 0:
+                return await asyncio.to_thread(_outcome, folder, code)
+        return await asyncio.to_thread(_outcome, folder, await self._run(folder, on_progress))
+
+    async def _until_free(self, folder: Path) -> None:
+        give_up = time.monotonic() + self._patience_seconds
+        while not await asyncio.to_thread(_is_free, folder):
+            if time.monotonic() >= give_up:
+                raise BusyError("another trainer works in this folder; wait for it or cancel it")
+            await asyncio.sleep(_POLL_SECONDS)
+
+    async def _run(self, folder: Path, on_progress: Callable[[Progress], None]) -> int:
         events = ProgressReader(folder / PROGRESS)
         # Events of an earlier attempt were reported then.
         events.new()
@@ -77,7 +115,7 @@ class ProcessTrainer:
                 stdin=asyncio.subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
-                env={**os.environ, "PYTHONUNBUFFERED": "1"},
+                env={**os.environ, "PYTHONUNBUFFERED": "1", PARENT: str(os.getpid())},
             )
         ended = asyncio.ensure_future(process.wait())
         try:
@@ -88,7 +126,7 @@ class ProcessTrainer:
         finally:
             if not ended.done():
                 await self._stop(process)
-        return await asyncio.to_thread(_outcome, folder, process.returncode or 0)
+        return process.returncode or 0
 
     async def _stop(self, process: asyncio.subprocess.Process) -> None:
         with contextlib.suppress(ProcessLookupError):
@@ -99,6 +137,31 @@ class ProcessTrainer:
             # Its last checkpoint stands; a kill loses a few steps only.
             process.kill()
             await process.wait()
+
+
+def _is_free(folder: Path) -> bool:
+    """Return whether no trainer works in the folder."""
+    try:
+        with (folder / LOCK).open("rb") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except FileNotFoundError:
+        return True
+    except BlockingIOError:
+        return False
+    return True
+
+
+def _finished(job: TrainingJob, folder: Path) -> Adapter | None:
+    """Return the adapter that an earlier call left, if it is of this very job."""
+    try:
+        same = TrainingJob.read(folder) == job
+    except JobError:
+        return None
+    adapter = read_result(folder) if same else None
+    if not isinstance(adapter, Adapter) or (job.heldout_rows and not (folder / HELDOUT).is_file()):
+        return None
+    learnt_from = (sha256_of(job.dataset), sha256_of(job.base))
+    return adapter if learnt_from == (adapter.dataset_sha256, adapter.base_sha256) else None
 
 
 def _outcome(folder: Path, code: int) -> Adapter:
@@ -117,5 +180,5 @@ def _outcome(folder: Path, code: int) -> Adapter:
     raise TrainerFailedError(
         reason,
         f"the trainer {how} and left no result (signal 9 is often the kernel short of memory); "
-        "run the job again to go on from its checkpoint",
+        "free memory and train again",
     )

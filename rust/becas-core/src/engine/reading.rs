@@ -57,9 +57,14 @@ impl Engine {
     }
 
     /// The next piece of an export; the dataset is on record before its manifest is given away.
-    pub fn next_part(&self, parts: &mut Parts, now_ms: i64) -> Result<Option<proto::ExportResponse>> {
+    pub fn next_part(
+        &self,
+        parts: &mut Parts,
+        now_ms: i64,
+    ) -> Result<Option<proto::ExportResponse>> {
         let piece = parts.next_part(&self.store)?;
-        if let Some(Part::Manifest(manifest)) = piece.as_ref().and_then(|piece| piece.part.as_ref()) {
+        if let Some(Part::Manifest(manifest)) = piece.as_ref().and_then(|piece| piece.part.as_ref())
+        {
             self.store.file_dataset(&manifest.dataset_id, parts.written(), now_ms)?;
         }
         Ok(piece)

@@ -66,6 +66,9 @@ impl Parts {
     /// The next piece; `None` after the manifest. After an error the export cannot go on.
     pub fn next_part(&mut self, source: &dyn Source) -> Result<Option<ExportResponse>> {
         if self.ended {
+            // Whoever asked may keep hold of this for a while.
+            self.plan.lines = Vec::new();
+            self.gone = Vec::new();
             return Ok(None);
         }
         let part = if let Some(data) = self.next_data(source)? {

@@ -12,12 +12,9 @@ pub(crate) fn numbers(text: &str, spans: &[Span], named: &mut Vec<String>) {
         let written = &text[span.start..span.end];
         let view = View::new(written, Triggers::of(written.as_bytes()));
         let read = view.bytes();
-        let is_one_number = match span.kind {
-            // Perhaps in groups.
-            PersonalData::Snowflake | PersonalData::Id => true,
-            PersonalData::User => read.starts_with(b"<@"),
-            _ => false,
-        };
+        // An id may be written in groups.
+        let is_one_number = matches!(span.kind, PersonalData::Snowflake | PersonalData::Id)
+            || (span.kind == PersonalData::User && read.starts_with(b"<@"));
         if is_one_number {
             named.push(text_of(read.iter().filter(|byte| byte.is_ascii_digit())));
         } else {

@@ -102,7 +102,10 @@ impl Writer {
     fn erase(&mut self, whose: Whose) -> Result<Forgotten> {
         let mut forgotten = Forgotten::default();
         // Before the first deletion, so that the rewrite is made up for after a crash between any two of them.
-        self.transact(0, true, |plan| plan.owe_rewrite())?;
+        self.transact(0, true, |plan| {
+            plan.owe_rewrite()?;
+            Ok(())
+        })?;
         let mut ids = Vec::new();
         for category in Category::ALL {
             ids.append(&mut self.matching(category, |record| whose.example(record))?);

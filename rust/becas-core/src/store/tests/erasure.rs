@@ -18,7 +18,7 @@ const CANARY: &str = "a remark about the one who is named";
 fn naming(event: &Event, person: Pseudonym) -> Prepared {
     let mut prepared = event.prepared();
     if let Verdict::Example(example) = &mut prepared.verdict {
-        example.output = Redacted::trusted(CANARY.repeat(1_000));
+        example.output = Redacted::trusted(CANARY.repeat(10_000));
         example.people.push(person);
         example.people.sort_unstable();
     }

@@ -114,7 +114,8 @@ fn keys_order_as_what_they_name() {
     assert_eq!(None, ExampleId::from_key(&[2, 0]));
     assert_eq!(None, ExampleId::from_key(&[99, 0, 0, 0, 0, 0, 0, 0, 1]));
     let names: Vec<_> = schema::Name::ALL.iter().map(|name| name.as_str()).collect();
-    let expected = ["examples", "remembered", "meta", "pending", "outbox", "labelling", "consent"];
+    let expected =
+        ["examples", "remembered", "meta", "pending", "outbox", "labelling", "consent", "datasets"];
     assert_eq!(expected, names[..]);
     assert_eq!(1, schema::VERSION);
 }
