@@ -23,7 +23,7 @@ EXAMPLE: Final = "For example:"
 # What differs from server to server, is cut short on the page, or changes with every version.
 VOLATILE: Final = {
     *("time", "event", "user", "guild", "by_split", "data", "data_bytes", "dataset_id", "example_ids_digest"),
-    *("system", "redactor_version", "scorer_version"),
+    *("datasets", "system", "redactor_version", "scorer_version"),
 }
 
 _BLOCK: Final = re.compile(r"^```(sh|json)\n(.*?)^```$", re.MULTILINE | re.DOTALL)

@@ -311,7 +311,7 @@ async def test_base_out_of_reach_is_no_refusal(tmp_path: Path) -> None:
 
 
 def test_job_keeps_nothing_it_does_not_need(tmp_path: Path) -> None:
-    """What an ended job leaves is its adapter, its story and its curve: no text, no checkpoint, nothing half-written."""
+    """An ended job leaves its adapter, its story and its curve: no text, no checkpoint, nothing half-written."""
     job = work(tmp_path)
     for name in (training_job.BALANCED, training_job.EVERYTHING):
         (job.folder / name).mkdir(parents=True)
