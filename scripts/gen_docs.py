@@ -10,7 +10,8 @@ PAGE = Path(__file__).resolve().parent.parent / "docs" / "categories.md"
 HEAD = """# Categories
 
 What a model is told in each category, and the JSON schema that its answer keeps. The label is the first key. The
-runtimes are given the same schema, so that an answer always parses. This page is made by `make docs`.
+runtimes are given the same schema with texts of at most 200 characters, so that an answer ends and parses. This page
+is made by `make docs`.
 """
 
 

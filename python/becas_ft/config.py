@@ -180,8 +180,8 @@ class Training(Section):
     max_examples: Count = 0
     max_user_share: Share = 0.01
     max_guild_share: Share = 0.05
-    min_parity: Share = 0.98
-    parity_inputs: Positive = 300
+    min_parity: Annotated[float, Field(ge=0.98, le=1)] = 0.98
+    parity_inputs: Annotated[int, Field(ge=300)] = 300
     check_interval_seconds: Seconds = 3600.0
     max_attempts: Positive = 3
     retry_seconds: Seconds = 900.0

@@ -8,6 +8,7 @@ import gguf
 import numpy as np
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
     from pathlib import Path
 
 LAYERS: Final = 2
@@ -36,6 +37,15 @@ def _byte_alphabet() -> list[str]:
     return [chr(byte) if byte in printable else chr(next(spare)) for byte in range(256)]
 
 
+def _merges_of(words: Iterable[str]) -> list[tuple[str, str]]:
+    """Return merges that make a token of each word, beginning at its first letter; after all others, in order."""
+    pairs: dict[tuple[str, str], None] = {}
+    for word in words:
+        spelled = word.replace(" ", "\u0120")
+        pairs |= {(spelled[:end], spelled[end]): None for end in range(1, len(spelled))}
+    return [pair for pair in pairs if pair not in MERGES]
+
+
 def write_tiny_gguf(  # noqa: PLR0915  (a list of what stands in the file)
     path: Path,
     architecture: str = "llama",
@@ -45,10 +55,15 @@ def write_tiny_gguf(  # noqa: PLR0915  (a list of what stands in the file)
     rope_factors: tuple[float, ...] | None = None,
     chat_template: str = CHAT_TEMPLATE,
     cuts: str = "smollm",
+    words: Iterable[str] = (),
 ) -> Path:
-    """Write a random float32 model of 2 layers with a byte-level vocabulary and a ChatML template."""
+    """Write a random float32 model of 2 layers with a byte-level vocabulary and a ChatML template.
+
+    Each of `words` (letters, with the space before it) is a token too, so that what holds them is short.
+    """
     random = np.random.default_rng(seed)
-    tokens = [*SPECIAL, *_byte_alphabet(), *("".join(pair) for pair in MERGES)]
+    merges = [*MERGES, *_merges_of(words)]
+    tokens = [*SPECIAL, *_byte_alphabet(), *dict.fromkeys("".join(pair) for pair in merges)]
     writer = gguf.GGUFWriter(str(path), architecture)
     writer.add_name("tiny")
     writer.add_context_length(CONTEXT)
@@ -69,7 +84,7 @@ def write_tiny_gguf(  # noqa: PLR0915  (a list of what stands in the file)
     writer.add_tokenizer_pre(cuts)
     writer.add_token_list(tokens)
     writer.add_token_types([3] * len(SPECIAL) + [1] * (len(tokens) - len(SPECIAL)))
-    writer.add_token_merges([" ".join(pair) for pair in MERGES])
+    writer.add_token_merges([" ".join(pair) for pair in merges])
     writer.add_bos_token_id(1)
     writer.add_eos_token_id(2)
     writer.add_pad_token_id(2)

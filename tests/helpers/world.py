@@ -107,7 +107,8 @@ class InstantJobs(Jobs):
     outcome = "offered"
     hold: asyncio.Event | None = None
 
-    async def _steps(self, job_id: str, work: Work, started: float) -> None:
+    async def _steps(self, job_id: str, work: Work, started: float, notes: object) -> None:
+        del notes
         if state_of(await self.get(job_id)) is Stage.READY_FOR_TRAINING:
             await self._move(job_id, Happening.START, "exporting")
         if self.hold is not None:

@@ -27,6 +27,7 @@ from becas_ft.runtime import (
     read_answer,
 )
 from becas_ft.runtime.gguf_header import read_header
+from becas_ft.shadow.tester import bounded
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
@@ -83,6 +84,27 @@ async def test_schema_is_honoured(runtime: Runtime) -> None:
     assert isinstance(answer["isScam"], bool)
     assert answer["scamType"] in {"none", "phishing", "impersonation"}
     assert generation.finish is Finish.STOP
+
+
+async def test_texts_that_go_on_and_on_end(runtime: Runtime) -> None:
+    """A model that repeats itself ends where the schema's texts and lists end: its answer parses."""
+    endless = {
+        "type": "object",
+        "properties": {
+            "isScam": {"type": "boolean"},
+            "steps": {"type": "array", "items": {"type": "string", "minLength": 15}, "minItems": 2},
+            "reasoning": {"type": "string", "minLength": 30},
+        },
+        "required": ["isScam", "steps", "reasoning"],
+        "additionalProperties": False,
+    }
+    ask = replace(ASK, prompt="Say ha ha ha ha ha ha ha ha ha, and so on for ever.", max_tokens=256)
+    generation = await runtime.generate(replace(ask, schema=bounded(endless, 40)))
+    answer = json.loads(generation.text)
+
+    assert generation.finish is Finish.STOP
+    assert 30 <= len(answer["reasoning"]) <= 40
+    assert len(answer["steps"]) == 2
 
 
 async def test_tokens_spell_the_text(runtime: Runtime) -> None:

@@ -104,6 +104,20 @@ def test_shared_users_and_copies_are_leaks(tmp_path: Path) -> None:
     assert caught.value.near_copies >= 1
 
 
+def test_guild_of_rows_without_a_user_is_a_leak(tmp_path: Path) -> None:
+    """Where nobody is named the guild stands for them: on both sides it fails, beside rows with a user it does not."""
+
+    def of(split: str, *, user: str) -> list[Row]:
+        row = scam_rows(1, split=split, seed=len(split))[0]
+        return rows_of(tmp_path, [{**row, "metadata": {"split": split, "guild": "g-1", "user": user}}])
+
+    check_leakage(of("train", user=""), of("test", user="u-1"))
+    check_leakage(of("train", user="u-2"), of("test", user="u-1"))
+    with pytest.raises(LeakageError, match="1 shared guilds") as caught:
+        check_leakage(of("train", user=""), of("test", user=""))
+    assert (caught.value.shared_guilds, caught.value.shared_users) == (1, 0)
+
+
 def test_short_messages_in_the_same_wording_are_no_copies() -> None:
     """What all inputs have in common does not make two short messages copies of each other."""
     frame = "Server: a long fixed wording that every input of this category begins with. Message: "

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import dataclasses
 import fcntl
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
 import time
-from typing import TYPE_CHECKING
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -19,13 +22,24 @@ from becas_ft.training import Failure, FailureReason, ProcessTrainer, Progress, 
 from becas_ft.training.errors import BusyError, TrainerFailedError
 from becas_ft.training.evaluate import read_judged
 from becas_ft.training.gguf import check_adapter, read_header
-from becas_ft.training.job import ADAPTER, CHECKPOINT, CURVE, EXIT_CODES, HELDOUT, LOCK, PROGRESS, RESULT, read_result
+from becas_ft.training.job import (
+    ADAPTER,
+    CHECKPOINT,
+    CURVE,
+    EXIT_CODES,
+    HELDOUT,
+    LOCK,
+    PARENT,
+    PROGRESS,
+    RESULT,
+    read_result,
+)
 from becas_ft.training.progress import ProgressReader, losses
 from helpers.datasets import scam_rows, write_rows
 from helpers.tiny_gguf import write_tiny_gguf
 
 if TYPE_CHECKING:
-    from pathlib import Path
+    from collections.abc import Callable
 
 RECIPE = Recipe(
     rank=4,
@@ -221,15 +235,25 @@ def test_memory_limit_ends_the_job_cleanly(job: TrainingJob, tmp_path: Path) -> 
     assert "memory_limit_bytes" in failure.message
 
 
-def test_leaking_split_fails_the_job(job: TrainingJob, tmp_path: Path) -> None:
-    """A user on both sides of the split fails the job before anything is trained, through the caller's own door."""
-    rows = [*scam_rows(8), *scam_rows(4, split="test", seed=5)]
-    metadata = rows[-1]["metadata"]
-    assert isinstance(metadata, dict)
-    metadata["user"] = "train-user-0"
-    leaking = dataclasses.replace(job, dataset=write_rows(tmp_path / "dataset.jsonl", rows))
+@pytest.mark.parametrize(
+    ("change", "found"),
+    [
+        (lambda learnt, _: {"metadata": {**learnt["metadata"], "split": "test"}}, "1 shared users"),
+        (lambda learnt, _: {"input": learnt["input"].upper()}, "1 near-copies"),
+        (lambda _, held: {"metadata": {**held["metadata"], "user": "", "guild": "g-1"}}, "1 shared guilds"),
+    ],
+    ids=["user", "near-copy", "guild of rows without a user"],
+)
+def test_leaking_split_fails_the_job(
+    job: TrainingJob, tmp_path: Path, change: Callable[[Any, Any], dict[str, object]], found: str
+) -> None:
+    """Somebody or something on both sides fails the job before it trains anything, through the caller's own door."""
+    learnt, held = scam_rows(8), scam_rows(4, split="test", seed=5)
+    learnt.append({**scam_rows(1, seed=8)[0], "metadata": {"split": "train", "user": "", "guild": "g-1"}})
+    held[-1] |= change(learnt[0], held[-1])
+    leaking = dataclasses.replace(job, dataset=write_rows(tmp_path / "dataset.jsonl", [*learnt, *held]))
 
-    with pytest.raises(TrainerFailedError, match="1 shared users") as caught:
+    with pytest.raises(TrainerFailedError, match=found) as caught:
         asyncio.run(ProcessTrainer().train(leaking, tmp_path / "job", lambda _event: None))
 
     assert caught.value.reason == FailureReason.LEAKAGE
@@ -268,14 +292,141 @@ def test_half_written_base_fails_the_job(job: TrainingJob, tmp_path: Path) -> No
     assert "half-written" in failure.message
 
 
+def test_architecture_without_proof_is_refused_before_training(job: TrainingJob, tmp_path: Path) -> None:
+    """A base whose adapters nobody has shown to mean the same in llama.cpp is refused at once, with those that are."""
+    base = write_tiny_gguf(tmp_path / "gemma.gguf", "gemma3")
+    dataclasses.replace(job, base=base).write(tmp_path / "job")
+
+    assert start(tmp_path / "job").wait(200) == EXIT_CODES[FailureReason.BAD_BASE]
+    failure = read_result(tmp_path / "job")
+    assert isinstance(failure, Failure)
+    assert "use one of llama, qwen3" in failure.message
+    assert losses(ProgressReader(tmp_path / "job" / PROGRESS).new()) == []
+
+
 def test_one_trainer_a_folder(job: TrainingJob, tmp_path: Path) -> None:
     """A second trainer in a folder is turned away, and touches nothing."""
+    job.write(tmp_path)
     with (tmp_path / LOCK).open("wb") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         with pytest.raises(BusyError):
-            asyncio.run(ProcessTrainer().train(job, tmp_path, lambda _event: None))
+            asyncio.run(ProcessTrainer(patience_seconds=0.3).train(job, tmp_path, lambda _event: None))
+        code = start(tmp_path).wait(100)
 
-    assert not (tmp_path / RESULT).exists()
+    assert code == EXIT_CODES[FailureReason.BUSY]
+    assert {path.name for path in tmp_path.iterdir()} == {"job.json", LOCK}
+
+
+PARENT_THAT_IS_KILLED = """
+import asyncio, os, sys
+from pathlib import Path
+from becas_ft.training import ProcessTrainer, TrainingJob
+
+stage, folder = sys.argv[1], Path(sys.argv[2])
+job = TrainingJob.read(folder)
+
+def die(event):
+    if event.stage == stage and event.step in (0, 4):
+        os.kill(os.getpid(), 9)
+
+asyncio.run(ProcessTrainer().train(job, folder, die))
+"""
+
+
+@pytest.mark.parametrize("stage", ["loading", "training"])
+def test_server_killed_and_restarted_goes_on_with_the_training(
+    job: TrainingJob, reference: tuple[Path, list[Progress]], tmp_path: Path, stage: str
+) -> None:
+    """A kill -9 of whoever started the trainer ends both; a restart at once waits for that, and ends the same."""
+    job.write(tmp_path)
+    command = [sys.executable, "-c", PARENT_THAT_IS_KILLED, stage, str(tmp_path)]
+    assert subprocess.run(command, check=False, timeout=200).returncode == -signal.SIGKILL
+
+    events: list[Progress] = []
+    adapter = asyncio.run(ProcessTrainer().train(job, tmp_path, events.append))
+
+    assert adapter.path.read_bytes() == (reference[0] / ADAPTER).read_bytes()
+    first = min(event.step for event in events if event.stage == "training")
+    assert first > (4 if stage == "training" else 0)
+
+
+def test_trainer_whose_parent_was_gone_before_it_looked_stops(job: TrainingJob, tmp_path: Path) -> None:
+    """A trainer that is told of a parent that it does not have any more trains nothing for nobody."""
+    job.write(tmp_path)
+    with (tmp_path.with_suffix(".log")).open("wb") as log:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "becas_ft.training.lora", str(tmp_path)],
+            stderr=log,
+            env={**os.environ, PARENT: str(process_that_ended())},
+        )
+
+    assert process.wait(200) == EXIT_CODES[FailureReason.CANCELLED]
+    assert losses(ProgressReader(tmp_path / PROGRESS).new()) == []
+
+
+def process_that_ended() -> int:
+    """Return an id that no parent of ours has."""
+    process = subprocess.Popen(["true"])
+    process.wait()
+    return process.pid
+
+
+def test_killed_trainer_is_started_again_by_itself(
+    job: TrainingJob, reference: tuple[Path, list[Progress]], tmp_path: Path
+) -> None:
+    """A kill -9 of the trainer under a job costs a few steps: it goes on from its checkpoint to the same bytes."""
+    killed: list[int] = []
+
+    def kill(event: Progress) -> None:
+        if event.step == 5 and not killed:
+            killed.append(trainer_in(tmp_path))
+            os.kill(killed[0], signal.SIGKILL)
+
+    adapter = asyncio.run(ProcessTrainer().train(job, tmp_path, kill))
+
+    assert killed
+    assert adapter.path.read_bytes() == (reference[0] / ADAPTER).read_bytes()
+
+
+def test_trainer_that_is_killed_every_time_fails_the_job(job: TrainingJob, tmp_path: Path) -> None:
+    """After the last attempt the job fails with the signal and the remedy, and without an adapter."""
+    attempts: list[int] = []
+
+    def kill(event: Progress) -> None:
+        if event.stage == "loading":
+            attempts.append(trainer_in(tmp_path))
+            os.kill(attempts[-1], signal.SIGKILL)
+
+    with pytest.raises(TrainerFailedError, match=r"killed by signal 9 .*free memory") as caught:
+        asyncio.run(ProcessTrainer().train(job, tmp_path, kill))
+
+    assert caught.value.reason == FailureReason.CRASHED
+    assert len(set(attempts)) == 3
+    assert not (tmp_path / ADAPTER).exists()
+
+
+def trainer_in(folder: Path) -> int:
+    """Return the process id of the trainer that works in a folder."""
+    for found in Path("/proc").glob("[0-9]*/cmdline"):
+        with contextlib.suppress(OSError):
+            if found.read_bytes().split(b"\0")[1:4] == [b"-m", b"becas_ft.training.lora", str(folder).encode()]:
+                return int(found.parent.name)
+    raise ProcessLookupError
+
+
+def test_finished_training_is_not_done_again(
+    job: TrainingJob, reference: tuple[Path, list[Progress]], tmp_path: Path
+) -> None:
+    """A job that is resumed after its training takes the adapter that is there; for another seed it trains."""
+    events: list[Progress] = []
+    shutil.copytree(reference[0], tmp_path, dirs_exist_ok=True)
+
+    again = asyncio.run(ProcessTrainer().train(job, tmp_path, events.append))
+    assert events == []
+    other = asyncio.run(ProcessTrainer().train(dataclasses.replace(job, seed=4), tmp_path, events.append))
+
+    assert events
+    assert again.sha256 != other.sha256
 
 
 def test_adapter_that_changed_is_no_result(reference: tuple[Path, list[Progress]], tmp_path: Path) -> None:

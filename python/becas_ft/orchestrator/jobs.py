@@ -1,9 +1,10 @@
 """Training jobs: asked for, journalled step by step, resumed after a crash, watched, cancelled."""
 
 import asyncio
+import contextlib
 import itertools
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -151,6 +152,7 @@ class Jobs:
                 "override_readiness"
             )
         base = self._parts.base_of(category.name, request.base_model)
+        await _require_base(runtime, base)
         row = await self._category_stats(request.category)
 
         def create(transaction: WriteTransaction) -> training_pb2.Job:
@@ -321,8 +323,8 @@ class Jobs:
         try:
             job = await self.get(job_id)
             work = await self._work(job)
-            async with self._training:
-                await self._steps(job_id, work, started)
+            async with self._training, contextlib.aclosing(_Notes(partial(self._change, job_id))) as notes:
+                await self._steps(job_id, work, started, notes)
         except checks.CheckFailedError as error:
             _log.warning("job_refused", job=job_id)
             await self._fail(job_id, work, str(error), started, Happening.REFUSE)
@@ -335,9 +337,8 @@ class Jobs:
             _log.exception("job_defect", job=job_id)
             await self._fail(job_id, work, f"a defect of becas-ft: {type(error).__name__}; see the log", started)
 
-    async def _steps(self, job_id: str, work: Work, started: float) -> None:
+    async def _steps(self, job_id: str, work: Work, started: float, notes: "_Notes") -> None:
         runtime, settings = self._parts.runtime(), self._settings
-        note = self._noter(job_id)
         job = await self.get(job_id)
         if _STATES[job.stage] is State.READY_FOR_TRAINING:
             await self._move(job_id, Happening.START, "exporting")
@@ -350,12 +351,14 @@ class Jobs:
             record.step_name = "starting the trainer"
 
         await self._change(job_id, exported)
-        adapter = await training_job.train(self._parts.trainer, runtime, work, settings, note)
+        adapter = await training_job.train(self._parts.trainer, runtime, work, settings, notes.add)
+        await notes.flush()
         if _STATES[(await self.get(job_id)).stage] is State.TRAINING:
             await self._move(job_id, Happening.TRAINED, "making the model")
         await self._doom(work)
-        await training_job.serve(runtime, work, adapter)
-        checked = await training_job.check(runtime, work, settings, note)
+        await training_job.serve(runtime, work, adapter, settings.patience)
+        checked = await training_job.check(runtime, work, settings, notes.add)
+        await notes.flush()
 
         def measured(record: training_pb2.Job) -> None:
             record.checks.CopyFrom(checked.checks)
@@ -502,29 +505,6 @@ class Jobs:
         await self._write(write)
         await self._tell()
 
-    def _noter(self, job_id: str) -> training_job.Note:
-        # Progress comes faster than it can be read; the last of a burst is what counts.
-        waiting: list[Callable[[training_pb2.Job], None]] = []
-        last = 0.0
-
-        def note(change: Callable[[training_pb2.Job], None]) -> None:
-            nonlocal last
-            waiting.append(change)
-            if time.monotonic() - last < _SECONDS_BETWEEN_NOTES:
-                return
-            last = time.monotonic()
-            changes, waiting[:] = list(waiting), []
-
-            def all_of_them(record: training_pb2.Job) -> None:
-                for one in changes:
-                    one(record)
-
-            task = asyncio.ensure_future(self._change(job_id, all_of_them))
-            self._tasks[f"{job_id} note"] = task
-            task.add_done_callback(lambda _: self._tasks.pop(f"{job_id} note", None))
-
-        return note
-
     async def _tell(self) -> None:
         async with self._changed:
             self._changed.notify_all()
@@ -534,6 +514,57 @@ class Jobs:
 
     async def _write(self, change: Callable[[WriteTransaction], Result]) -> Result:
         return await asyncio.to_thread(self._parts.ledger.write, change)
+
+
+class _Notes:
+    """Changes of a job's record that come faster than they can be read, written together now and then.
+
+    Arguments:
+        write: applies one change to the record.
+    """
+
+    def __init__(self, write: Callable[[training_job.Change], Awaitable[None]]) -> None:
+        self._write = write
+        self._waiting: list[training_job.Change] = []
+        self._writing: asyncio.Task[None] | None = None
+        self._last = 0.0
+
+    def add(self, change: training_job.Change) -> None:
+        """Takes a change, to be written soon or with those that follow."""
+        self._waiting.append(change)
+        idle = self._writing is None or self._writing.done()
+        if idle and time.monotonic() - self._last >= _SECONDS_BETWEEN_NOTES:
+            self._last = time.monotonic()
+            self._writing = asyncio.create_task(self._write_if_possible())
+
+    async def flush(self) -> None:
+        """Writes what waits.
+
+        Raises: LedgerError.
+        """
+        await self.aclose()
+        changes, self._waiting = self._waiting, []
+
+        def all_of_them(record: training_pb2.Job) -> None:
+            for one in changes:
+                one(record)
+
+        try:
+            if changes:
+                await self._write(all_of_them)
+        except LedgerError:
+            self._waiting[:0] = changes
+            raise
+
+    async def aclose(self) -> None:
+        """Waits for what is being written."""
+        if self._writing is not None and self._writing is not asyncio.current_task():
+            await self._writing
+
+    async def _write_if_possible(self) -> None:
+        # A disk without room must not end hours of training for the sake of a progress bar.
+        with contextlib.suppress(LedgerError):
+            await self.flush()
 
 
 def in_flight_of(transaction: ReadTransaction, category: int) -> training_pb2.Job | None:
@@ -546,6 +577,17 @@ def in_flight_of(transaction: ReadTransaction, category: int) -> training_pb2.Jo
 def state_of(job: training_pb2.Job) -> State:
     """Where a job is."""
     return _STATES[job.stage]
+
+
+async def _require_base(runtime: Runtime, base: str) -> None:
+    try:
+        await runtime.show(base)
+    except ModelNotFound as error:
+        raise errors.FailedPreconditionError(
+            f"base model {base} is not there: get it with `ollama pull {base}`, or name another as base_model"
+        ) from error
+    except ModelRuntimeError as error:
+        raise errors.UnavailableError(f"the runtime did not tell of base model {base}: {error}") from error
 
 
 def _spare(transaction: WriteTransaction, name: str) -> None:

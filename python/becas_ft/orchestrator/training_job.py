@@ -32,8 +32,10 @@ DATA = "data.jsonl"
 _FAIR_SHARES = 1.5
 _LEARNT_OUTCOMES = (example_pb2.OUTCOME_SUCCESS, example_pb2.OUTCOME_CORRECTED)
 
-Note = Callable[[Callable[[training_pb2.Job], None]], None]
-"""Changes the job's record and writes it to the ledger."""
+Change = Callable[[training_pb2.Job], None]
+"""Changes a job's record."""
+Note = Callable[[Change], None]
+"""Takes a change, to be written to the ledger soon."""
 
 
 class Core(Protocol):

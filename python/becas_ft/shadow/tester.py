@@ -23,6 +23,8 @@ from becas_ft.shadow.erase import erase
 from becas_ft.shadow.recorder import Recorder
 from becas_ft.shadow.traffic import Traffic
 
+# Characters of an item in an answer with a list, such as the name of a tool.
+_LIST_ITEM = 20
 _SHORTEST_WAIT = 0.05
 _REMEMBERED = 50_000
 """Requests kept in memory, so that a quick repetition is recognised before it is on disk."""
@@ -59,6 +61,7 @@ class Limits:
         candidate_concurrency: B's requests that run at once.
         candidate_waiting: B's requests that run or wait; more are dropped and counted.
         max_tokens: longest answer.
+        max_text: longest text in an answer, in characters: small models repeat themselves, and must still end.
         close_timeout: seconds that B's answers may still take when the server stops.
     """
 
@@ -67,7 +70,8 @@ class Limits:
     candidate_patience: float = 600.0
     candidate_concurrency: int = 1
     candidate_waiting: int = 256
-    max_tokens: int = 160
+    max_tokens: int = 256
+    max_text: int = 200
     close_timeout: float = 20.0
 
 
@@ -124,9 +128,9 @@ class ShadowTester:
         self._core = core
         self._runtime = runtime
         self._ledger = ledger
-        self._schemas = schemas
         self._base_model = base_model
         self._limits = limits or Limits()
+        self._schemas = {name: bounded(schema, self._limits.max_text) for name, schema in schemas.items()}
         self._recorder = Recorder(ledger)
         self._traffic = Traffic()
         self._slots = asyncio.Semaphore(self._limits.candidate_concurrency)
@@ -388,6 +392,20 @@ class ShadowTester:
         if not answer.label:
             answer.failure = "unparsable"
         return answer
+
+
+def bounded(schema: dict[str, Any], max_text: int) -> dict[str, Any]:
+    """A JSON schema whose free texts have at most so many characters, and its lists so many items as fit in one."""
+    match schema.get("type"):
+        case "object":
+            properties = {name: bounded(field, max_text) for name, field in schema["properties"].items()}
+            return {**schema, "properties": properties}
+        case "array":
+            most = max(1, max_text // _LIST_ITEM)
+            return {**schema, "items": bounded(schema["items"], _LIST_ITEM), "maxItems": most}
+        case "string" if "enum" not in schema:
+            return {**schema, "maxLength": max_text}
+    return schema
 
 
 def _standing(

@@ -78,7 +78,7 @@ def load_base(path: Path, header: GgufHeader, *, device: torch.device, dtype: to
             raise
         raise GgufError(
             f"transformers cannot load this {header.architecture} model ({type(error).__name__}); use a base of "
-            "the llama, qwen3 or gemma3 architecture",
+            "the llama or qwen3 architecture",
         ) from error
     if _ROPE_FACTORS in header.tensors:
         # Llama 3 stretches its long wavelengths by factors that llama.cpp reads from the file, unlike transformers.

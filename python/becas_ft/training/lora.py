@@ -84,6 +84,7 @@ def work(folder: Path) -> job.Adapter:
         if asked.memory_limit_bytes and device.type == "cpu":
             resource.setrlimit(resource.RLIMIT_DATA, (asked.memory_limit_bytes, asked.memory_limit_bytes))
         header = gguf.read_header(asked.base)
+        gguf.check_architecture(header)
         template = ChatTemplate.of(header)
         stop()
         tokenizer = Tokenizer(header, asked.base)

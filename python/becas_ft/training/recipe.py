@@ -131,7 +131,6 @@ RECIPES: Final[Mapping[str, Recipe]] = {
     ),
     "qwen": Recipe(rank=16, alpha=32.0, targets=ATTENTION + FEED_FORWARD),
     "llama": Recipe(rank=16, alpha=32.0, targets=ATTENTION + FEED_FORWARD, micro_rows=4),
-    "gemma": Recipe(learning_rate=5e-4, batch_rows=8, micro_rows=8, max_tokens=512),
 }
 
 # Most private memory of a trainer on a CPU, by base: half as much again as the largest run that was measured
