@@ -1,13 +1,11 @@
 """The detector rolls back in time, seldom by mistake, and is the same after a restart."""
 
-import dataclasses
-import json
 import math
 
 import numpy as np
 import pytest
 
-from becas_ft.evidence.detector import Alarm, DetectorState, log_e_paths, replay, update
+from becas_ft.evidence.detector import Alarm, log_e_paths, replay
 
 PAIRS = 4000
 STREAMS = 300
@@ -69,38 +67,57 @@ def test_run_length_to_a_false_alarm() -> None:
     assert lengths.mean() >= 100
 
 
-def test_updates_and_paths_agree() -> None:
-    """Stepping pair by pair and computing all at once give the same evidence."""
+def test_replay_and_paths_agree() -> None:
+    """Pair by pair, each of another user, and computing all at once give the same evidence."""
     stream = _streams(0.15, 0.05, 42, streams=1, pairs=400)[0]
-    state = replay(stream.tolist())
+    state = replay(stream.tolist(), range(len(stream)))
 
+    assert state == replay(stream.tolist())
     assert state.pairs == 400
     assert state.log_e == pytest.approx(log_e_paths(stream)[-1], abs=1e-9)
     assert state.log_peak == pytest.approx(log_e_paths(stream).max(), abs=1e-9)
 
 
-def test_stored_state_resumes_with_the_same_bits() -> None:
-    """A state that went through JSON continues exactly like one that did not."""
-    stream = _streams(0.15, 0.05, 43, streams=1, pairs=300)[0].tolist()
-    fields = json.loads(json.dumps(dataclasses.asdict(replay(stream[:150]))))
-    state = DetectorState(fields["pairs"], tuple(fields["log_wealth"]), fields["log_peak"])
-    for outcome in stream[150:]:
-        state = update(state, outcome)
-
-    assert state == replay(stream)
-
-
 def test_alarms_rise_and_stay() -> None:
     """The alarm goes from none over warn to roll back, and later good pairs do not take it back."""
-    alarms = []
-    state = DetectorState()
-    for outcome in [1] * 60 + [-1] * 200:
-        state = update(state, outcome)
-        alarms.append(state.alarm())
+    stream = [1] * 60 + [-1] * 200
+    alarms = [replay(stream[:pairs]).alarm() for pairs in range(1, len(stream) + 1)]
 
     assert alarms[0] is Alarm.NONE
     assert alarms.index(Alarm.WARN) < alarms.index(Alarm.ROLL_BACK)
     assert alarms[-1] is Alarm.ROLL_BACK
+
+
+def test_one_user_rolls_nothing_back() -> None:
+    """However often one user is misjudged, even without end, nobody is warned; as many users roll back."""
+    assert replay([1] * 5000, ["user"] * 5000).alarm() is Alarm.NONE
+    assert replay([1] * 60, [f"user {number}" for number in range(60)]).alarm() is Alarm.ROLL_BACK
+
+
+def test_bets_of_a_user_by_hand() -> None:
+    """Two pairs of one user, one of another: (1 + s)(1 + s/4)(1 + s) for each stake s."""
+    by_hand = [(1 + stake) * (1 + stake / 4) * (1 + stake) for stake in (0.05, 0.1, 0.2, 0.3, 0.4, 0.6)]
+
+    assert math.exp(replay([1, 1, 1], ["a", "a", "b"]).log_e) == pytest.approx(sum(by_hand) / 6)
+
+
+def test_a_user_is_heard_again_after_a_new_start() -> None:
+    """Where good pairs brought the wealth below 1, it starts again, and so does everybody's stake."""
+    again = replay([1] * 5 + [-1] * 50 + [1], [*["a"] * 5, *range(50), "a"])
+
+    assert again.log_wealth == replay([1], ["a"]).log_wealth
+
+
+def test_false_alarms_where_few_users_speak() -> None:
+    """Equal models whose labels come from five users: within n pairs at most n / A of the streams reach A."""
+    random = np.random.default_rng(44)
+    peaks = [
+        math.exp(replay(stream.tolist(), random.integers(5, size=400).tolist()).log_peak)
+        for stream in _streams(0.5, 0.5, 45, streams=150, pairs=400)
+    ]
+
+    assert np.mean(np.array(peaks) >= 1e3) <= 400 / 1e3
+    assert np.mean(np.array(peaks) >= 1e4) <= 400 / 1e4
 
 
 def test_long_good_times_do_not_delay_the_alarm() -> None:
@@ -115,6 +132,6 @@ def test_long_good_times_do_not_delay_the_alarm() -> None:
 def test_unknown_outcomes_are_refused() -> None:
     """Only 1, 0 and -1 are outcomes."""
     with pytest.raises(ValueError, match="1, 0 or -1"):
-        update(DetectorState(), 2)
+        replay([2])
     with pytest.raises(ValueError, match="1, 0 or -1"):
         log_e_paths([0, 3])

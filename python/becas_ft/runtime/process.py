@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
+import signal
 import sys
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -123,6 +124,16 @@ class WorkerProcess:
             if not self._waiting:
                 self._idle.set()
 
+    def pause(self) -> None:
+        """Take the processor from it until `resume`; it keeps what it has and goes on with it."""
+        if self.alive:
+            self._process.send_signal(signal.SIGSTOP)
+
+    def resume(self) -> None:
+        """Give it the processor again; nothing where it was not paused."""
+        if self.alive:
+            self._process.send_signal(signal.SIGCONT)
+
     async def retire(self) -> None:
         """End it after what it is answering."""
         await self._idle.wait()
@@ -178,8 +189,10 @@ def _pipe_out(process: asyncio.subprocess.Process) -> asyncio.StreamReader:
 
 
 async def _end(process: asyncio.subprocess.Process) -> None:
-    # The end of its input ends it; killing is for one that hangs.
+    # The end of its input ends it, also where it was paused; killing is for one that hangs.
     _pipe_in(process).close()
+    with contextlib.suppress(ProcessLookupError):
+        process.send_signal(signal.SIGCONT)
     try:
         await asyncio.wait_for(process.wait(), _END_SECONDS)
     except TimeoutError:

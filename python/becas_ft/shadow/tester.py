@@ -26,6 +26,8 @@ from becas_ft.shadow.traffic import Traffic
 # Characters of an item in an answer with a list, such as the name of a tool.
 _LIST_ITEM = 20
 _SHORTEST_WAIT = 0.05
+# So many times its own time limit B may take where production is busy.
+_PATIENCE = 10.0
 _REMEMBERED = 50_000
 """Requests kept in memory, so that a quick repetition is recognised before it is on disk."""
 
@@ -57,7 +59,6 @@ class Limits:
     Arguments:
         production_timeout: seconds for A.
         candidate_timeout: seconds for B, without the time in which production was busy.
-        candidate_patience: seconds for B in any case, and how long it waits for a moment to begin.
         candidate_concurrency: B's requests that run at once.
         candidate_waiting: B's requests that run or wait; more are dropped and counted.
         max_tokens: longest answer.
@@ -67,12 +68,16 @@ class Limits:
 
     production_timeout: float = 30.0
     candidate_timeout: float = 60.0
-    candidate_patience: float = 600.0
     candidate_concurrency: int = 1
     candidate_waiting: int = 256
     max_tokens: int = 256
     max_text: int = 200
     close_timeout: float = 20.0
+
+    @property
+    def candidate_patience(self) -> float:
+        """Seconds that B may take with the time in which production was busy, and wait for a moment to begin."""
+        return _PATIENCE * self.candidate_timeout
 
 
 @dataclass(frozen=True)
@@ -313,6 +318,9 @@ class ShadowTester:
                 return
             before = self._traffic.requests
             candidate = await self._candidate(asked, trial.candidate_model)
+            if candidate is None:
+                self._recorder.record(partial(_store_drop, trial_id=trial.trial_id))
+                return
             quiet = quiet and self._traffic.requests == before
         pair = records_pb2.Pair(
             input=asked.prompt,
@@ -330,12 +338,13 @@ class ShadowTester:
         )
         self._recorder.record(change)
 
-    async def _candidate(self, asked: Asked, model: str) -> records_pb2.Answer:
-        started = time.monotonic()
+    async def _candidate(self, asked: Asked, model: str) -> records_pb2.Answer | None:
+        """B's answer, or its failure; None where production left it no time, which says nothing about B."""
+        started, end = time.monotonic(), self._traffic.clock() + self._limits.candidate_timeout
         question = self._question(asked, model, self._limits.candidate_patience, Priority.CANDIDATE)
         work = asyncio.create_task(self._runtime.generate(question))
         try:
-            if await self._finished(work):
+            if await self._finished(work, end):
                 return self._read(asked, model, work.result())
             failure = "timeout"
         except GenerationTimeout:
@@ -344,6 +353,8 @@ class ShadowTester:
             failure = "unavailable"
         finally:
             work.cancel()
+        if failure == "timeout" and self._traffic.clock() < end:
+            return None
         latency = (time.monotonic() - started) * 1000
         return records_pb2.Answer(model=model, latency_ms=latency, failure=failure)
 
@@ -356,12 +367,11 @@ class ShadowTester:
             return False
         return True
 
-    async def _finished(self, work: "asyncio.Task[Generation]") -> bool:
-        """Whether B answered in its time, by the clock that stops while production is busy."""
-        end, latest = self._traffic.clock() + self._limits.candidate_timeout, self._limits.candidate_patience
-        started = time.monotonic()
+    async def _finished(self, work: "asyncio.Task[Generation]", end: float) -> bool:
+        """Whether B answered before its end, by the clock that stops while production is busy."""
+        latest = time.monotonic() + self._limits.candidate_patience
         while not work.done():
-            left = min(end - self._traffic.clock(), latest - (time.monotonic() - started))
+            left = min(end - self._traffic.clock(), latest - time.monotonic())
             if left <= 0:
                 return False
             await asyncio.wait({work}, timeout=max(left, _SHORTEST_WAIT))
