@@ -170,6 +170,7 @@ class Runtime(Section):
     kind: Literal["auto", "ollama", "embedded"] = "auto"
     ollama_host: str = ""
     embedded_base: str = ""
+    threads: Count = 0
     base_models: BaseModels = BaseModels()
 
 

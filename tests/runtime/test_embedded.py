@@ -104,6 +104,39 @@ async def test_candidate_yields_to_everyone(embedded: EmbeddedRuntime) -> None:
 
 
 @pytest.mark.asyncio(loop_scope="session")
+async def test_candidate_stands_still_while_production_is_asked(embedded: EmbeddedRuntime) -> None:
+    """The candidate's worker gets no processor time beside a production answer, and goes on with its own after it."""
+    await embedded.generate(replace(ASK, priority=Priority.CANDIDATE))
+    await embedded.generate(ASK)
+    worker = embedded.worker_process_ids()["candidate"]
+    beside = asyncio.create_task(embedded.generate(replace(LONG, priority=Priority.CANDIDATE)))
+    await asyncio.sleep(0.3)
+    first = asyncio.create_task(embedded.generate(replace(LONG, max_tokens=60)))
+    await asyncio.sleep(0.1)
+    before = _processor_seconds(worker)
+    await first
+    spent = _processor_seconds(worker) - before
+
+    assert not beside.done()
+    assert spent <= 1 / os.sysconf("SC_CLK_TCK")
+    assert (await beside).completion_tokens == LONG.max_tokens
+
+
+@pytest.mark.asyncio(loop_scope="session")
+async def test_new_candidate_beside_production_waits(embedded: EmbeddedRuntime, adapters: list[Path]) -> None:
+    """A candidate whose worker starts while production is asked begins once it was answered, and is answered."""
+    await embedded.create(ModelDefinition(name="newcomer", base="smollm2", adapter=adapters[0]))
+    first = asyncio.create_task(embedded.generate(LONG))
+    await asyncio.sleep(0.1)
+    beside = asyncio.create_task(embedded.generate(replace(ASK, model="newcomer", priority=Priority.CANDIDATE)))
+    done, _ = await asyncio.wait({first, beside}, return_when=asyncio.FIRST_COMPLETED)
+
+    assert done == {first}
+    assert (await beside).completion_tokens == ASK.max_tokens
+    await embedded.delete("newcomer")
+
+
+@pytest.mark.asyncio(loop_scope="session")
 async def test_worker_opens_nothing_to_others(embedded: EmbeddedRuntime) -> None:
     """The engine's own port asks for a key that nobody has."""
     await embedded.generate(ASK)
@@ -270,8 +303,9 @@ async def test_close_ends_the_processes(embedded_settings: EmbeddedSettings) -> 
 
 PARENT = """
 import asyncio, sys
+from dataclasses import replace
 from pathlib import Path
-from becas_ft.runtime import GenerateRequest
+from becas_ft.runtime import GenerateRequest, Priority
 from becas_ft.runtime.embedded import EmbeddedRuntime, EmbeddedSettings
 
 async def main():
@@ -279,17 +313,22 @@ async def main():
     runtime = EmbeddedRuntime(EmbeddedSettings(models=Path(sys.argv[1]), bases=bases, threads=1, context=512))
     ask = GenerateRequest(model="smollm2", prompt="Tell a long story", max_tokens=int(sys.argv[3]))
     await runtime.health()
-    print(runtime.worker_process_ids()["production"], flush=True)
-    await runtime.generate(ask)
+    if sys.argv[4] == "candidate":
+        await runtime.generate(replace(ask, priority=Priority.CANDIDATE, max_tokens=1))
+    asked = asyncio.create_task(runtime.generate(ask))
+    await asyncio.sleep(0.2)
+    print(runtime.worker_process_ids()[sys.argv[4]], flush=True)
+    await asked
     await asyncio.sleep(60)
 
 asyncio.run(main())
 """
 
 
-def test_worker_dies_with_its_parent(tmp_path: Path, base: Path) -> None:
-    """A parent that is killed takes its workers with it, even in the middle of an answer."""
-    command = [sys.executable, "-c", PARENT, str(tmp_path / "models"), str(base), "400"]
+@pytest.mark.parametrize("which", ["production", "candidate"])
+def test_worker_dies_with_its_parent(tmp_path: Path, base: Path, which: str) -> None:
+    """A parent that is killed takes its workers with it: one in the middle of an answer, and one that is paused."""
+    command = [sys.executable, "-c", PARENT, str(tmp_path / "models"), str(base), "400", which]
     with subprocess.Popen(command, stdout=subprocess.PIPE) as parent:
         assert parent.stdout is not None
         worker = int(parent.stdout.readline())

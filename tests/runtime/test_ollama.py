@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from becas_ft.runtime import GenerateRequest, InvalidModel, ModelDefinition, RuntimeUnavailable
+from becas_ft.runtime import GenerateRequest, InvalidModel, ModelDefinition, Priority, RuntimeUnavailable
 from becas_ft.runtime.ollama import OllamaRuntime, OllamaSettings
 
 if TYPE_CHECKING:
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
 ASK = GenerateRequest(model="smollm2", system="You tell stories.", prompt="Tell a story", max_tokens=4, timeout=120)
+LONG = replace(ASK, max_tokens=40)
 # A port of loopback on which nothing listens: the kernel gives out no reserved ones.
 NOWHERE = "http://127.0.0.1:9"
 
@@ -130,6 +131,63 @@ async def test_alias_outlives_its_source(ollama: OllamaRuntime) -> None:
     await ollama.delete("standing")
 
     assert answer.completion_tokens == 4
+
+
+async def test_production_interrupts_a_candidate(ollama: OllamaRuntime) -> None:
+    """A candidate's question stops when production asks, and is asked again, and answered, once that is over."""
+    long = replace(ASK, max_tokens=60, priority=Priority.CANDIDATE)
+    await ollama.generate(ASK)
+    undisturbed = await ollama.generate(long)
+    beside = asyncio.create_task(ollama.generate(long))
+    await asyncio.sleep(undisturbed.latency / 4)
+    await ollama.generate(ASK)
+
+    assert not beside.done()
+    assert (await beside).completion_tokens == undisturbed.completion_tokens
+
+
+async def test_models_that_are_asked_side_by_side_stay_loaded(
+    ollama: OllamaRuntime, adapters: list[Path], ollama_binary: Path, tmp_path: Path
+) -> None:
+    """A candidate is not loaded in place of production, nor its successor in place of it: Ollama runs both."""
+    first = ModelDefinition(name="pair-v1", base="smollm2", adapter=adapters[0], beside="smollm2")
+    second = ModelDefinition(name="pair-v2", base="smollm2", adapter=adapters[1], beside="pair-v1")
+    for definition in (first, second):
+        await ollama.create(definition)
+        # As after a crash: what is there is known again.
+        await ollama.create(definition)
+    running = []
+    for pair in (("smollm2", "pair-v1"), ("pair-v1", "pair-v2")):
+        answers = [(await ollama.generate(replace(ASK, model=model))).text for model in (*pair, *pair)]
+        assert answers[:2] == answers[2:]
+        command = [str(ollama_binary), "ps"]
+        environment = {"OLLAMA_HOST": ollama.host, "HOME": str(tmp_path)}
+        running.append(await asyncio.to_thread(subprocess.check_output, command, env=environment, text=True))
+    await ollama.delete("pair-v1")
+    await ollama.delete("pair-v2")
+
+    # The base runs under the name of whichever model on its file was asked first.
+    assert len(running[0].splitlines()) == len(["title", "base", "pair-v1"])
+    assert "pair-v1" in running[0]
+    assert "pair-v1" in running[1]
+    assert "pair-v2" in running[1]
+
+
+async def test_a_second_copy_says_the_same(ollama: OllamaRuntime, adapters: list[Path]) -> None:
+    """The same adapter on the base and on the base's copy: the same answer, template, system message and settings."""
+    shared = ModelDefinition(name="shared", base="smollm2", adapter=adapters[0], parameters={"top_k": 7})
+    await ollama.create(shared)
+    await ollama.create(replace(shared, name="apart", beside="smollm2"))
+    shown = [await ollama.show(name) for name in ("shared", "apart")]
+    answers = [(await ollama.generate(replace(LONG, model=name))).text for name in ("shared", "apart")]
+    await ollama.delete("shared")
+    await ollama.delete("apart")
+
+    assert shown[0].base_digest != shown[1].base_digest
+    assert shown[0].template == shown[1].template
+    assert shown[0].parameters == shown[1].parameters
+    assert shown[0].system == shown[1].system
+    assert answers[0] == answers[1]
 
 
 async def test_missing_base_file_is_named(ollama: OllamaRuntime, tmp_path: Path) -> None:

@@ -93,5 +93,6 @@ async def test_whatever_b_does_on_the_wire_a_is_told_the_same(
 
     assert [told(answer) for answer in answers] == alone
     assert all(answer.sampled for answer in answers)
-    assert proxy.met == REQUESTS
+    # A question to B that production interrupted is asked again.
+    assert proxy.met >= REQUESTS
     assert [row.b.failure for row in rows] == [failure] * REQUESTS

@@ -47,7 +47,7 @@ async def opened(kind: str, start: Callable[[], _Ollama], adapter: Path, folder:
         server = await asyncio.to_thread(start)
         found = OllamaRuntime(OllamaSettings(host=server.host))
         await found.create(ModelDefinition(name=A, base=find_default_base()))
-    await found.create(ModelDefinition(name=B, base=A, adapter=adapter))
+    await found.create(ModelDefinition(name=B, base=A, adapter=adapter, beside=A))
     yield found
     await found.close()
     if kind == "ollama":

@@ -356,7 +356,9 @@ class Jobs:
         if _STATES[(await self.get(job_id)).stage] is State.TRAINING:
             await self._move(job_id, Happening.TRAINED, "making the model")
         await self._doom(work)
-        await training_job.serve(runtime, work, adapter, settings.patience)
+        alias = await self._read(partial(registry.alias_of, category=work.category.number))
+        incumbent = alias.model if alias else work.base
+        await training_job.serve(runtime, work, adapter, incumbent, settings.patience)
         checked = await training_job.check(runtime, work, settings, notes.add)
         await notes.flush()
 

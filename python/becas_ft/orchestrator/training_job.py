@@ -182,8 +182,8 @@ def modelfile(work: Work, adapter: Path) -> str:
     return render(Modelfile(base=work.base, adapter=str(adapter), system=work.category.system))
 
 
-async def serve(runtime: Runtime, work: Work, adapter: Adapter, patience: float = 0.0) -> None:
-    """Make the model, whole or not at all."""
+async def serve(runtime: Runtime, work: Work, adapter: Adapter, incumbent: str, patience: float = 0.0) -> None:
+    """Make the model, whole or not at all; the incumbent is what it will be tested against."""
     definition = ModelDefinition(
         name=work.model,
         base=work.base,
@@ -191,6 +191,7 @@ async def serve(runtime: Runtime, work: Work, adapter: Adapter, patience: float 
         system=work.category.system,
         parameters=dict(DEFAULT_PARAMETERS),
         modelfile=modelfile(work, adapter.path),
+        beside=incumbent,
     )
     await checks.patiently(partial(runtime.create, definition), patience)
 

@@ -50,7 +50,9 @@ class EmbeddedSettings:
     Attributes:
         models: Folder of the models made here.
         bases: GGUF files by the names of the base models.
-        threads: Threads that compute, of each process; 0 takes every core the process may use.
+        threads: Threads that compute, of each process; 0 lets candidates have every core that there is, and production
+            all but one: its threads wait for each other many times a token, so that a single busy neighbour would slow
+            it down fivefold.
         parallel: Questions answered at a time, of each process.
         context: Tokens of prompt and answer together (num_ctx).
         most_adapters: Adapters a process keeps loaded.
@@ -242,7 +244,7 @@ class EmbeddedRuntime:
             self._lanes[key] = Lane(
                 LaneSettings(
                     base=settings.bases[base],
-                    threads=settings.threads or len(os.sched_getaffinity(0)),
+                    threads=settings.threads or _threads(priority),
                     parallel=settings.parallel,
                     context=settings.context,
                     background=priority is Priority.CANDIDATE,
@@ -295,6 +297,11 @@ class EmbeddedRuntime:
                 f"the folder of models cannot be written: {error.strerror}",
                 remedy="free some space or make the folder writable",
             ) from error
+
+
+def _threads(priority: Priority) -> int:
+    cores = len(os.sched_getaffinity(0))
+    return cores if priority is Priority.CANDIDATE else max(1, cores - 1)
 
 
 def _adapter(stored: StoredModel | None) -> Adapter | None:

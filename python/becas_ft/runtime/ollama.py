@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import asyncio
+import ipaddress
+import os
 import re
 import time
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from http import HTTPStatus
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
 
 import httpx
 import ollama
 
+from becas_ft.runtime import second_copy
 from becas_ft.runtime.adapters import check_adapter
 from becas_ft.runtime.errors import (
     GenerationTimeout,
@@ -38,7 +42,7 @@ from becas_ft.runtime.protocol import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 
 REMEDY = "start it with `ollama serve`, or set OLLAMA_HOST or the runtime's host to where it listens"
 HEALTH_SECONDS = 2.0
@@ -55,7 +59,8 @@ class OllamaSettings:
         host: Address of the server; None takes OLLAMA_HOST, else 127.0.0.1:11434.
         keep_alive: How long a model stays loaded after an answer.
         context: Tokens of prompt and answer together (num_ctx); one value for all, since another one reloads a model.
-        threads: Threads that compute; 0 leaves it to Ollama.
+        threads: Threads that compute; 0 takes every core but one where Ollama runs on this machine, since its threads
+            wait for each other and one busy neighbour slows all of them down, and leaves it to Ollama elsewhere.
         candidates: Candidates' questions asked at a time: Ollama knows no priorities, so the rest waits here, and all
             wait while production is asked.
     """
@@ -75,6 +80,7 @@ class OllamaRuntime:
         self._client = _Client(host=settings.host)
         self._candidates = asyncio.Semaphore(settings.candidates)
         self._creating = asyncio.Lock()
+        self._threads = settings.threads or _threads(self.host)
         self._in_production = 0
         self._quiet = asyncio.Event()
         self._quiet.set()
@@ -209,7 +215,7 @@ class OllamaRuntime:
                 "num_ctx": self._settings.context,
                 # Ollama's default punishes repeating words of the prompt: then the likeliest token is not taken.
                 "repeat_penalty": 1.0,
-                **({"num_thread": self._settings.threads} if self._settings.threads else {}),
+                **({"num_thread": self._threads} if self._threads else {}),
             },
         }
         if request.schema is not None:
@@ -218,50 +224,95 @@ class OllamaRuntime:
             return await self._client.chat_strictly(body)
 
     async def _create(self, definition: ModelDefinition) -> None:
-        name = definition.name
-        base_parts, base_digest, architecture = await self._base(definition)
-        adapter_digest = None
-        parts: dict[str, Any] = dict(base_parts)
+        name, adapter_digest = definition.name, None
+        adapters: dict[str, Any] = {}
         if definition.adapter is not None:
-            await asyncio.to_thread(check_adapter, name, definition.adapter, architecture=architecture, base=None)
             blob = await self._client.create_blob(definition.adapter)
             adapter_digest = _digest(Path(blob))
-            parts["adapters"] = {"adapter.gguf": blob}
-        try:
-            there = await self.show(name)
-        except ModelNotFound:
-            pass
-        else:
-            parts_there = (there.base_digest, there.adapter_digest, there.system)
-            if parts_there != (base_digest, adapter_digest, definition.system or there.system):
-                raise InvalidModel(name, "another model has this name, and models never change; choose another")
+            adapters = {"adapters": {"adapter.gguf": blob}}
+        choices = await self._bases(definition)
+        if definition.adapter is not None:
+            architecture = choices[0].architecture
+            await asyncio.to_thread(check_adapter, name, definition.adapter, architecture=architecture, base=None)
+        if await self._is_there(definition, {base.digest for base in choices}, adapter_digest):
             return
-        try:
-            await self._client.create(
-                name,
-                template=definition.template,
-                system=definition.system,
-                parameters=dict(definition.parameters) or None,
-                stream=False,
-                **parts,
-            )
-        except ollama.ResponseError as error:
-            if error.status_code < HTTPStatus.INTERNAL_SERVER_ERROR:
-                raise InvalidModel(name, error.error) from error
-            raise
+        for base in choices:
+            parts = {**base.parts, **adapters}
+            try:
+                await self._client.create(
+                    name,
+                    template=definition.template or base.template,
+                    system=definition.system or base.system,
+                    parameters={**base.parameters, **definition.parameters} or None,
+                    stream=False,
+                    **parts,
+                )
+            except ollama.ResponseError as error:
+                if error.status_code >= HTTPStatus.INTERNAL_SERVER_ERROR:
+                    raise
+                if base is choices[-1]:
+                    raise InvalidModel(name, error.error) from error
+            else:
+                return
 
-    async def _base(self, definition: ModelDefinition) -> tuple[Mapping[str, Any], str, str]:
-        """The base's part of a create request, its digest and its architecture."""
+    async def _is_there(self, definition: ModelDefinition, bases: set[str], adapter: str | None) -> bool:
+        """Whether the model was made before, from the same parts."""
+        try:
+            there = await self.show(definition.name)
+        except ModelNotFound:
+            return False
+        same = (there.adapter_digest, there.system) == (adapter, definition.system or there.system)
+        if not same or there.base_digest not in bases:
+            raise InvalidModel(definition.name, "another model has this name, and models never change; choose another")
+        return True
+
+    async def _bases(self, definition: ModelDefinition) -> Sequence[_Base]:
+        """What the model may stand on, the best first."""
         if isinstance(definition.base, Path):
             try:
                 header = await asyncio.to_thread(read_header, definition.base)
             except (OSError, GgufError) as error:
                 raise InvalidModel(definition.name, f"the base {definition.base} cannot be read: {error}") from error
             blob = await self._client.create_blob(definition.base)
-            return {"files": {"base.gguf": blob}}, _digest(Path(blob)), header.architecture
+            return [_Base({"files": {"base.gguf": blob}}, _digest(Path(blob)), header.architecture)]
         # Ollama would go and fetch a model it does not have.
         shown = await self.show(definition.base)
-        return {"from_": definition.base}, shown.base_digest, shown.architecture
+        own = _Base({"from_": definition.base}, shown.base_digest, shown.architecture)
+        if definition.beside is None or shown.base_path is None or shown.base_digest != await self._below(definition):
+            return [own]
+        return [await self._second_copy(shown, shown.base_path), own]
+
+    async def _below(self, definition: ModelDefinition) -> str:
+        """Digest of the file below the model that this one is asked beside; empty where there is none."""
+        try:
+            return (await self.show(definition.beside)).base_digest if definition.beside else ""
+        except ModelNotFound:
+            return ""
+
+    async def _second_copy(self, shown: ModelDetails, path: Path) -> _Base:
+        digest = await asyncio.to_thread(second_copy.digest, path)
+        await self._client.give_blob(digest, second_copy.content(path))
+        return _Base(
+            {"files": {"base.gguf": f"sha256:{digest}"}},
+            digest,
+            shown.architecture,
+            # A file alone brings none of what the model around it has.
+            template=shown.template,
+            system=shown.system,
+            parameters=shown.parameters,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class _Base:
+    """What a model stands on: its part of a request to create one, and what is known of it."""
+
+    parts: Mapping[str, Any]
+    digest: str
+    architecture: str
+    template: str | None = None
+    system: str | None = None
+    parameters: Mapping[str, Any] = field(default_factory=dict)
 
 
 class _Client(ollama.AsyncClient):
@@ -285,6 +336,16 @@ class _Client(ollama.AsyncClient):
         if not isinstance(said.get("message"), dict):
             raise ValueError("no message in the answer")  # noqa: TRY004 - a foreign answer, not a wrong argument
         return said
+
+    async def give_blob(self, digest: str, content: AsyncIterator[bytes]) -> None:
+        """Upload a file that Ollama lacks, by its SHA-256."""
+        path = f"/api/blobs/sha256:{digest}"
+        try:
+            await self._request_raw("HEAD", path)  # type: ignore[no-untyped-call] # it ships without types
+        except ollama.ResponseError as error:
+            if error.status_code != HTTPStatus.NOT_FOUND:
+                raise
+            await self._request_raw("POST", path, content=content)  # type: ignore[no-untyped-call] # likewise
 
     async def show_whole(self, name: str) -> Mapping[str, Any]:
         """All that is known of a model; `show` drops its system message."""
@@ -344,6 +405,16 @@ def _generation(request: GenerateRequest, said: Mapping[str, Any], latency: floa
 def _token_bytes(token: Mapping[str, Any]) -> bytes:
     spelled = token.get("bytes")
     return bytes(spelled) if spelled is not None else str(token["token"]).encode()
+
+
+def _threads(host: str) -> int:
+    """Every core but one where Ollama runs on this machine; 0 where nobody here knows its cores."""
+    name = (urlsplit(host).hostname or "").strip("[]")
+    try:
+        local = name == "localhost" or ipaddress.ip_address(name).is_loopback
+    except ValueError:
+        local = False
+    return max(1, len(os.sched_getaffinity(0)) - 1) if local else 0
 
 
 def _short(name: str) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
+import os
 import signal
 import sys
 from dataclasses import dataclass
@@ -20,6 +21,9 @@ if TYPE_CHECKING:
 # A line holds a whole answer with its tokens.
 _LONGEST_LINE = 1 << 26
 _END_SECONDS = 5.0
+# Threads that wait for one another spin so long before they sleep: by default for milliseconds, which on a busy machine
+# are taken from the very thread that is waited for.
+_SPINS = {"GOMP_SPINCOUNT": "1000"}
 
 
 class LoadFault(Exception):  # noqa: N818 - never leaves this package
@@ -77,6 +81,7 @@ class WorkerProcess:
             limit=_LONGEST_LINE,
             # Ctrl-C in a terminal goes to the whole group; the server stops its workers itself, last.
             start_new_session=True,
+            env=_SPINS | os.environ,
         )
         try:
             _pipe_in(process).write(setup.encode())

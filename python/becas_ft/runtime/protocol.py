@@ -106,6 +106,7 @@ class ModelDefinition:
         template: Chat template in the runtime's language; None keeps the base's own.
         parameters: Sampling defaults by their Modelfile names; a request's own values win.
         modelfile: Text of the Modelfile, kept beside the model where the runtime does not make its own.
+        beside: A model that is asked at the same times as this one: the runtime sees that both stay loaded.
     """
 
     name: str
@@ -115,6 +116,7 @@ class ModelDefinition:
     template: str | None = None
     parameters: Mapping[str, float | int | str | Sequence[str]] = field(default_factory=dict)
     modelfile: str | None = None
+    beside: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

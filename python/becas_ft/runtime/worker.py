@@ -2,16 +2,18 @@
 
 The first line in is the set-up; the first line out says `ready` or `failed`. Afterwards each line in is a question
 or a cancellation and each line out the answer to one question, in any order. The end of standard input ends the
-process at once, whatever it is doing: so it never outlives its parent, however that died. (PR_SET_PDEATHSIG would
-fire when the parent's *thread* ends, which an event loop's thread may do long before the process.)
+process at once, whatever it is doing: so it never outlives its parent, however that died. (A deadly PR_SET_PDEATHSIG
+would fire when the parent's *thread* ends, which an event loop's thread may do long before the process.)
 """
 
 from __future__ import annotations
 
 import contextlib
+import ctypes
 import json
 import os
 import secrets
+import signal
 import sys
 import threading
 from concurrent.futures import ThreadPoolExecutor
@@ -24,6 +26,8 @@ if TYPE_CHECKING:
     import xllamacpp
 
 LOWEST_NICENESS = 19
+# Of prctl(2); Python has no name for it.
+_PR_SET_PDEATHSIG = 1
 # The category's output is compact JSON; a base model that has not learned so would spend tokens on white space.
 COMPACT = {"whitespace_flexible": False, "item_separator": ",", "key_separator": ":"}
 
@@ -61,6 +65,7 @@ def main() -> None:
     setup = Setup(**json.loads(sys.stdin.buffer.readline()))
     if setup.background:
         _yield_to_everyone()
+        _wake_when_left_alone()
     service = _Service(setup, channel)
     threading.Thread(target=service.start, daemon=True).start()
     for line in sys.stdin.buffer:
@@ -75,6 +80,12 @@ def _yield_to_everyone() -> None:
         # Containers may forbid it; niceness alone is the next best.
         with contextlib.suppress(OSError):
             os.sched_setscheduler(0, os.SCHED_IDLE, os.sched_param(0))
+
+
+def _wake_when_left_alone() -> None:
+    """Let the parent's death resume this process: a paused one would never read the end of its input."""
+    with contextlib.suppress(AttributeError):
+        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGCONT)
 
 
 class _Service:

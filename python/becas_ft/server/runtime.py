@@ -146,8 +146,8 @@ class ServerRuntime:
             bases = _default_bases(required=kind is RuntimeKind.EMBEDDED)
         return RuntimeSettings(
             kind=kind,
-            embedded=EmbeddedSettings(models=self._models(), bases=bases),
-            ollama=OllamaSettings(host=runtime.ollama_host or None),
+            embedded=EmbeddedSettings(models=self._models(), bases=bases, threads=runtime.threads),
+            ollama=OllamaSettings(host=runtime.ollama_host or None, threads=runtime.threads),
         )
 
     def _models(self) -> Path:

@@ -47,7 +47,8 @@ def demo(
         result = Demo(console, where, traffic, address).run()
     if as_json:
         typer.echo(last_line(result))
-    else:
-        console.print("\nDone: ready ► trained ► shadow-tested ► promoted ► regression ► rolled back.")
-    if not (result["promoted"] and result["rolled_back"]):
+    missed = [step for step in ("promoted", "rolled_back") if not result[step]]
+    if missed:
+        console.print(f"\nNot {' and not '.join(missed).replace('_', ' ')}: {where / 'server.log'} tells why.")
         raise typer.Exit(1)
+    console.print("\nDone: ready ► trained ► shadow-tested ► promoted ► regression ► rolled back.")

@@ -33,10 +33,11 @@ _INDICATORS = 4
 
 @dataclass(frozen=True)
 class LiveMessage:
-    """A message that no training sees: asked of both models, its truth told later."""
+    """A message that no training sees: asked of both models as bots ask, its truth told later."""
 
     request_id: str
     text: str
+    context: str
     is_scam: bool
     user_id: str
     guild_id: str
@@ -59,6 +60,7 @@ class Traffic:
 def load(*, seed: int = 7, live: int = 120) -> Traffic:
     """Make the demo's traffic; the same seed gives the same bytes."""
     random = Random(seed)  # noqa: S311 - reproducible invention, not a secret
+    surroundings = Random(seed + 1)  # noqa: S311 - likewise
     rows = _read()
     random.shuffle(rows)
     decisions = _decide([text for text, _ in rows], [scam for _, scam in rows], seed)
@@ -74,7 +76,11 @@ def load(*, seed: int = 7, live: int = 120) -> Traffic:
         guild = guilds[(user + random.randrange(3)) % _GUILDS]
         identity = hashlib.blake2b(f"{seed}/{index}".encode(), digest_size=6).hexdigest()
         if index in held_out:
-            messages.append(LiveMessage(f"req_{time_ms}_{identity}", text, scam, users[user], guild, time_ms))
+            messages.append(
+                LiveMessage(
+                    f"req_{time_ms}_{identity}", text, _context(surroundings), scam, users[user], guild, time_ms
+                )
+            )
             continue
         metadata = {"eventId": f"evt_{time_ms}_{identity}", "userId": users[user], "guildId": guild}
         reviewed = random.random() < _REVIEWED
@@ -146,9 +152,13 @@ def _analysis(probability: float, indicators: list[str]) -> dict[str, Any]:
     }
 
 
-def _evidence(random: Random, *, confirmed: bool) -> dict[str, Any]:
+def _context(random: Random) -> str:
     channel = random.choice(["general", "trading", "support", "off topic", "new members"])
-    evidence: dict[str, Any] = {"context": f"channel: {channel}; author joined {random.randrange(1, 900)} days ago"}
+    return f"channel: {channel}; author joined {random.randrange(1, 900)} days ago"
+
+
+def _evidence(random: Random, *, confirmed: bool) -> dict[str, Any]:
+    evidence: dict[str, Any] = {"context": _context(random)}
     if confirmed:
         evidence |= {"humanValidated": True, "outcome": "success"}
     return evidence

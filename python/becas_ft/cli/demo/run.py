@@ -287,6 +287,7 @@ class Demo:
         request = shadow_pb2.ShadowTestRequest(
             category=CATEGORY,
             input=message.text,
+            context=message.context,
             user_id=message.user_id,
             guild_id=message.guild_id,
             request_id=request_id,
@@ -340,6 +341,7 @@ def _again(message: LiveMessage, prefix: str) -> LiveMessage:
     return LiveMessage(
         request_id=f"{prefix}-{message.request_id}",
         text=message.text,
+        context=message.context,
         is_scam=message.is_scam,
         user_id=message.user_id,
         guild_id=message.guild_id,
