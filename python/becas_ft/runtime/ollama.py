@@ -226,14 +226,13 @@ class OllamaRuntime:
     async def _create(self, definition: ModelDefinition) -> None:
         name, adapter_digest = definition.name, None
         adapters: dict[str, Any] = {}
-        if definition.adapter is not None:
-            blob = await self._client.create_blob(definition.adapter)
-            adapter_digest = _digest(Path(blob))
-            adapters = {"adapters": {"adapter.gguf": blob}}
         choices = await self._bases(definition)
         if definition.adapter is not None:
             architecture = choices[0].architecture
             await asyncio.to_thread(check_adapter, name, definition.adapter, architecture=architecture, base=None)
+            blob = await self._client.create_blob(definition.adapter)
+            adapter_digest = _digest(Path(blob))
+            adapters = {"adapters": {"adapter.gguf": blob}}
         if await self._is_there(definition, {base.digest for base in choices}, adapter_digest):
             return
         for base in choices:
