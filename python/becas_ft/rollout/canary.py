@@ -95,10 +95,8 @@ def is_member(pseudonym: sampling.Pseudonym, trial_id: str, who: str, percent: i
 
 def decide(progress: Progress, verdict: Verdict, policy: Policy) -> Course:
     """Back when a guardrail is broken or the gate says keep; wider when the gate and the answers suffice."""
-    reasons = _broken(progress, policy)
-    if verdict.decision is Decision.KEEP:
-        reasons += verdict.reasons
-    if reasons:
+    reasons = _broken(progress, policy) + (verdict.reasons if verdict.decision is Decision.KEEP else ())
+    if reasons or verdict.decision is Decision.KEEP:
         return Course(Move.BACK, reasons)
     if verdict.decision is not Decision.PROMOTE:
         return Course(Move.HOLD, (f"the evidence does not suffice any more: {'; '.join(verdict.reasons)}",))
