@@ -142,6 +142,18 @@ def test_configuration_is_frozen() -> None:
         config.store.capacity = 1
 
 
+def test_steps_of_a_canary_ascend_below_everybody(monkeypatch: pytest.MonkeyPatch) -> None:
+    """From the environment they are a list with commas."""
+    monkeypatch.setenv("BECAS_FT_PROMOTION__CANARY_STEPS", "2, 10")
+    assert load().promotion.canary_steps == (2, 10)
+
+    for steps, problem in (([], "at least one"), ([5, 5], "each over the one before"), ([0, 5], "greater than 0")):
+        with pytest.raises(ConfigurationError, match=rf"promotion\.canary_steps.*{problem}"):
+            load(overrides={"promotion": {"canary_steps": steps}})
+    with pytest.raises(ConfigurationError, match=r"promotion\.canary_steps\.1: .*less than 100"):
+        load(overrides={"promotion": {"canary_steps": [50, 100]}})
+
+
 def test_event_that_cannot_arrive_is_a_problem() -> None:
     """An event limit above the message limit would never be reached."""
     with pytest.raises(ConfigurationError, match=r"limits\.event_bytes: at most server.max_message_bytes"):

@@ -5,6 +5,7 @@ import json
 import os
 import tomllib
 from collections.abc import Mapping
+from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
 
@@ -36,6 +37,7 @@ Points = Annotated[int, Field(ge=0, le=10_000)]
 Seconds = Annotated[float, Field(gt=0)]
 Count = Annotated[int, Field(ge=0)]
 Positive = Annotated[int, Field(ge=1)]
+Percent = Annotated[int, Field(gt=0, lt=100)]
 # gRPC takes message sizes as a C int.
 MessageSize = Annotated[ByteSize, Field(ge=KIB, lt=1 << 31)]
 Size = Annotated[ByteSize, Field(ge=1)]
@@ -223,6 +225,21 @@ class Promotion(Section):
     max_invalid_rate: Share = 0.02
     cool_down_seconds: Seconds = 3600.0
     watch_interval_seconds: Seconds = 60.0
+    canary: bool = False
+    canary_steps: tuple[Percent, ...] = (1, 5, 25, 50)
+    canary_min_answers: Positive = 100
+
+    @field_validator("canary_steps", mode="before")
+    @classmethod
+    def _from_environment(cls, steps: object) -> object:
+        return steps.split(",") if isinstance(steps, str) else steps
+
+    @field_validator("canary_steps")
+    @classmethod
+    def _steps_ascend(cls, steps: tuple[int, ...]) -> tuple[int, ...]:
+        if not steps or any(later <= step for step, later in pairwise(steps)):
+            raise ValueError("at least one, each over the one before")
+        return steps
 
 
 class Log(Section):

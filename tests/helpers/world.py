@@ -197,6 +197,7 @@ class World:
             request=lambda category: training_pb2.TrainRequest(category=category),
             now=lambda: self.seconds,
             base=self.promoter.base_of,
+            seen=self._seen,
         )
         self.tester = rollout.WatchedTester(
             self.core,
@@ -328,6 +329,9 @@ class World:
             tester=self.tester,
         )
         return await rollout.check(application, now=self.seconds)
+
+    def _seen(self, model: str, since: float) -> list[records_pb2.Answer]:
+        return self.tester.production.window(model, since)
 
     async def _promote(self, model: str, actor: str, reason: str) -> None:
         await self.promoter.promote(model, actor=actor, reason=reason)

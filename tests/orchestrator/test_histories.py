@@ -12,6 +12,7 @@ import tempfile
 from collections.abc import Callable, Coroutine
 from contextlib import suppress
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -31,7 +32,8 @@ from becas.ft.v1 import model_pb2, training_pb2
 from becas_ft.errors import ConflictError, FailedPreconditionError
 from becas_ft.orchestrator.next_step import Rules
 from becas_ft.orchestrator.readiness import Thresholds
-from becas_ft.rollout import audit, registry
+from becas_ft.rollout import audit, canary_record, registry
+from becas_ft.rollout.canary import Policy
 from becas_ft.rollout.promotion import RefusedError, Switch
 from helpers.served import SCAM
 from helpers.world import ALIAS, BASE, NAME, KilledError, World
@@ -70,6 +72,9 @@ class Expected:
         rolled_back: versions taken out of production.
         automatic: whether the pipeline moved the alias on the first day, when no hour has passed since.
         first_day: whether no time passed yet.
+        canary: whether the pipeline promotes over a canary.
+        share: whether the candidate answers a share of the guilds.
+        answered: what it did there: `well`, `badly`, or nothing yet.
     """
 
     gold: int = 0
@@ -87,6 +92,9 @@ class Expected:
     rolled_back: set[int] = field(default_factory=set)
     automatic: bool = False
     first_day: bool = True
+    canary: bool = False
+    share: bool = False
+    answered: str = ""
 
     @property
     def answers(self) -> int:
@@ -119,11 +127,17 @@ class Expected:
             self.stage = "promoting" if self.stage == "evaluating" else "collecting"
         elif candidate in self.rolled_back or (self.stage == "promoting" and self.verdict == "loss"):
             self.stage = "collecting"
+        elif self.answered == "badly":
+            self.stage = "collecting"
+            self.won.pop(candidate)
+            self.share, self.answered = False, ""
         elif not self.trial:
             self.trial = True
             self.won.pop(candidate, None)
         elif self.verdict == "win" and self.stage == "evaluating":
             self.stage = "promoting"
+        elif self.verdict == "win" and auto_promote and self.canary and not self.answered:
+            self.share = True
         elif self.verdict == "win" and auto_promote and not (self.automatic and self.first_day):
             self.automatic = True
             self.promote(candidate)
@@ -150,7 +164,8 @@ class Expected:
         self.other_answers()
 
     def other_answers(self) -> None:
-        """A trial against a model that does not answer any more says nothing."""
+        """A trial against a model that does not answer any more says nothing, and its canary is over."""
+        self.share, self.answered = False, ""
         if self.stage != "collecting" and self.answers != self.versions:
             self.trial, self.verdict = False, ""
 
@@ -165,17 +180,30 @@ class Histories(RuleBasedStateMachine):
         self.expected = Expected()
         self.pairs = 0
 
-    @initialize(auto_promote=st.booleans())
-    def begin(self, auto_promote: bool) -> None:
-        """With and without a person."""
-        self.auto_promote = auto_promote
-        rules = Rules(auto_promote=auto_promote, retry_seconds=60.0, max_attempts=ATTEMPTS)
+    @initialize(auto_promote=st.booleans(), canary=st.booleans(), start=st.integers(0, 3), well=st.booleans())
+    def begin(self, auto_promote: bool, canary: bool, start: int, well: bool) -> None:
+        """With and without a person, all at once and over a canary; from nothing, or from a candidate that passed.
+
+        Random steps alone hardly ever come so far.
+        """
+        self.auto_promote, self.expected.canary = auto_promote, canary
+        policy = Policy(steps=(50,), minimum_answers=1) if canary else None
+        rules = Rules(auto_promote=auto_promote, retry_seconds=60.0, max_attempts=ATTEMPTS, canary=policy)
         thresholds = Thresholds(gold=GOLD, total=GOLD, mean_quality=0.5, new_gold=NEW_GOLD, days=30)
 
         async def make() -> World:
             return World(Path(self.folder.name), thresholds=thresholds, rules=rules, min_judged=JUDGED)
 
         self.world = self.wait(make())
+        if start:
+            self.ingest(GOLD)
+            for _ in range(2):
+                self.look("offered")
+            self.judge(True)
+            for _ in range(start):
+                self.look("offered")
+            if start > 1 and self.expected.share:
+                self.answer(well)
 
     def teardown(self) -> None:
         """Close, and leave nothing."""
@@ -235,6 +263,16 @@ class Histories(RuleBasedStateMachine):
         self.expected.verdict = "win" if win else "loss"
         if win:
             self.expected.won[self.expected.versions] = self.expected.answers
+
+    @precondition(lambda self: self.expected.share and not self.expected.answered)
+    @rule(well=st.booleans())
+    def answer(self, well: bool) -> None:
+        """The candidate is asked in production: it answers, or it does not."""
+        trial = self.world.trial()
+        assert trial is not None
+        failure = "" if well else "timeout"
+        self.world.ledger.write(partial(canary_record.note, category=SCAM, trial_id=trial.trial_id, failure=failure))
+        self.expected.answered = "well" if well else "badly"
 
     @precondition(lambda self: self.expected.stage != "collecting" and self.expected.verdict == "loss")
     @rule()
@@ -357,11 +395,13 @@ class Histories(RuleBasedStateMachine):
         answering = version(expected.answers)
         assert world.answering() == answering
         assert world.runtime.aliases.get(ALIAS, BASE) == answering
-        log = world.audited()
+        whole = world.audited()
+        log = [entry for entry in whole if entry.action != canary_record.ACTION]
         assert [(entry.action, entry.to_model) for entry in log] == [
             (action, version(number)) for action, number in expected.switches
         ]
-        assert audit.broken_links(log) == []
+        assert audit.broken_links(whole) == []
+        assert (world.ledger.read(partial(canary_record.of, category=SCAM)) is not None) == expected.share
         models = world.ledger.read(registry.models)
         assert {model.version for model in models} == set(range(expected.versions + 1))
         promoted = [model.name for model in models if model.state == model_pb2.MODEL_STATE_PROMOTED]

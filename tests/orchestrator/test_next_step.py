@@ -6,6 +6,7 @@ import pytest
 
 from becas_ft.orchestrator.next_step import Action, Rules, Trial, View, decide
 from becas_ft.orchestrator.states import Stage
+from becas_ft.rollout.canary import Policy, Progress
 from becas_ft.rollout.gate import Decision
 
 AUTOMATIC = Rules(auto_fine_tune=True, auto_promote=True)
@@ -13,6 +14,7 @@ MANUAL = Rules(auto_fine_tune=False, auto_promote=False)
 RUNNING = Trial("trial-1", running=True, incumbent="smollm2")
 ENDED = Trial("trial-1", running=False, incumbent="smollm2", ended_reason="the candidate is worse")
 EVALUATING = View(Stage.EVALUATING, candidate="v1", trial=RUNNING, decision=Decision.NEED_MORE)
+STEPWISE = replace(AUTOMATIC, canary=Policy(steps=(1, 5), minimum_answers=100))
 PROMOTING = View(Stage.PROMOTING, candidate="v1", trial=RUNNING, decision=Decision.PROMOTE)
 
 
@@ -85,6 +87,61 @@ def test_a_promotion_needs_the_evidence_still_and_a_person_or_the_flag(
 ) -> None:
     """The gate is asked again at the very last moment."""
     assert decide(view, rules).action is action
+
+
+IN_CANARY = replace(PROMOTING, canary=Progress("trial-1", percent=1, answers=100))
+
+
+@pytest.mark.parametrize(
+    ("view", "rules", "action", "percent"),
+    [
+        # A share at a time; after the last step the alias moves.
+        (PROMOTING, STEPWISE, Action.WIDEN_CANARY, 1),
+        (IN_CANARY, STEPWISE, Action.WIDEN_CANARY, 5),
+        (replace(IN_CANARY, canary=Progress("trial-1", percent=5, answers=100)), STEPWISE, Action.PROMOTE, 0),
+        (replace(IN_CANARY, canary=Progress("trial-1", percent=1, answers=99)), STEPWISE, Action.WAIT, 0),
+        # An hour between two switches of the alias; a share waits for none.
+        (replace(PROMOTING, cooling=60.0), STEPWISE, Action.WIDEN_CANARY, 1),
+        (replace(IN_CANARY, cooling=60.0), STEPWISE, Action.WIDEN_CANARY, 5),
+        (
+            replace(IN_CANARY, canary=Progress("trial-1", percent=5, answers=100), cooling=60.0),
+            STEPWISE,
+            Action.WAIT,
+            0,
+        ),
+        # The gate and production's guardrails at every step.
+        (replace(IN_CANARY, decision=Decision.NEED_MORE), STEPWISE, Action.WAIT, 0),
+        (replace(IN_CANARY, decision=None), STEPWISE, Action.WAIT, 0),
+        (replace(IN_CANARY, decision=Decision.KEEP), STEPWISE, Action.REFUSE, 0),
+        (replace(IN_CANARY, canary=Progress("trial-1", percent=1, failures=5)), STEPWISE, Action.REFUSE, 0),
+        # Without a running trial there is no evidence: none is begun, and one that runs goes back.
+        (replace(PROMOTING, trial=ENDED), STEPWISE, Action.WAIT, 0),
+        (replace(IN_CANARY, trial=ENDED), STEPWISE, Action.REFUSE, 0),
+        # What it was tested against does not answer any more, or another trial took over.
+        (replace(IN_CANARY, answering="v7"), STEPWISE, Action.END_CANARY, 0),
+        (replace(IN_CANARY, trial=Trial("trial-2", running=True, incumbent="smollm2")), STEPWISE, Action.END_CANARY, 0),
+        (replace(IN_CANARY, trial=None), STEPWISE, Action.END_CANARY, 0),
+        # A person promoted it, or took it out.
+        (replace(IN_CANARY, answering="v1"), STEPWISE, Action.SETTLE, 0),
+        (replace(IN_CANARY, rolled_back=True), STEPWISE, Action.REFUSE, 0),
+        # Only what the pipeline promotes by itself, and only where the settings say so.
+        (PROMOTING, replace(STEPWISE, auto_promote=False), Action.WAIT, 0),
+        (IN_CANARY, replace(STEPWISE, auto_promote=False), Action.END_CANARY, 0),
+        (IN_CANARY, AUTOMATIC, Action.END_CANARY, 0),
+    ],
+)
+def test_a_canary_takes_over_step_by_step(view: View, rules: Rules, action: Action, percent: int) -> None:
+    """With the evidence of the promotion at each; back to nobody without it."""
+    due = decide(view, rules)
+
+    assert (due.action, due.percent) == (action, percent)
+
+
+def test_a_canary_says_where_it_is() -> None:
+    """The share, and the answers of the step."""
+    view = replace(IN_CANARY, canary=Progress("trial-1", percent=5, answers=37))
+
+    assert decide(view, STEPWISE).why == "canary: 5 % of guilds, 37 of 100 answers"
 
 
 def test_what_is_waited_for_is_said_in_words() -> None:

@@ -27,7 +27,7 @@ from becas_ft.runtime import (
     read_answer,
 )
 from becas_ft.runtime.gguf_header import read_header
-from becas_ft.shadow.tester import bounded
+from becas_ft.shadow.question import bounded
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable

@@ -17,7 +17,7 @@ from becas.ft.v1 import training_pb2
 from becas_ft._core import output_schema
 from becas_ft.runtime.ollama import OllamaRuntime, OllamaSettings
 from becas_ft.runtime.protocol import GenerateRequest
-from becas_ft.shadow.tester import bounded
+from becas_ft.shadow.question import bounded
 from becas_ft.training.progress import ProgressReader
 from becas_ft.training.recipe import memory_limit_for
 from helpers.rpc import details

@@ -72,6 +72,9 @@ REQUESTS = Table("requests-v1", str, records_pb2.ShadowRequest)
 PAIRS = Table("pairs-v1", str, records_pb2.Pair)
 """By `{trial_id}/{pseudonym of the request id}`."""
 
+CANARIES = Table("canaries-v1", int, records_pb2.Canary)
+"""By category number: a candidate that answers a share of the guilds."""
+
 TABLES: tuple[Table[Any, Any], ...] = (
     JOBS,
     DOOMED,
@@ -85,5 +88,6 @@ TABLES: tuple[Table[Any, Any], ...] = (
     TRIAL_COUNTS,
     REQUESTS,
     PAIRS,
+    CANARIES,
 )
 """All of them; the ledger opens them together."""

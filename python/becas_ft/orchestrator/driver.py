@@ -2,13 +2,14 @@
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import TypeVar
 
 import structlog
 
+from becas.ft.ledger.v1 import records_pb2
 from becas.ft.v1 import model_pb2, training_pb2
 from becas_ft.ledger import Ledger, ReadTransaction, WriteTransaction
 from becas_ft.orchestrator import jobs as training_jobs
@@ -16,7 +17,7 @@ from becas_ft.orchestrator import next_step
 from becas_ft.orchestrator.jobs import CategoryNumber, Jobs
 from becas_ft.orchestrator.next_step import Action, Next, Rules, View
 from becas_ft.orchestrator.states import Stage
-from becas_ft.rollout import limits, registry
+from becas_ft.rollout import canary, canary_record, limits, registry
 from becas_ft.rollout.promotion import Judgement
 from becas_ft.shadow import trials
 
@@ -39,6 +40,7 @@ class Doing:
         request: what the pipeline asks of a training that it starts by itself.
         now: seconds since the epoch.
         base: what answers for a category before anything is promoted; None where nobody can tell.
+        seen: a model's last answers in production since a time (seconds since the epoch), oldest first.
     """
 
     judge: Callable[[str], Judgement | None]
@@ -47,6 +49,7 @@ class Doing:
     request: Callable[[CategoryNumber], training_pb2.TrainRequest]
     now: Callable[[], float] = time.time
     base: Callable[[CategoryNumber], Awaitable[str]] | None = None
+    seen: Callable[[str, float], Sequence[records_pb2.Answer]] = lambda _, __: ()
 
 
 class Driver:
@@ -125,7 +128,7 @@ class Driver:
         match due.action:
             case Action.SET_UP_TRIAL:
                 plan = self._doing.trial(job.category, view.answering or job.base_model, job.model)
-                await self._write_trial(plan)
+                await self._write(partial(_set_up, plan=plan))
             case Action.OFFER:
                 judgement = await asyncio.to_thread(self._doing.judge, job.model)
                 await self._jobs.pass_gate(
@@ -134,6 +137,11 @@ class Driver:
                     trial_id=judgement.trial_id if judgement else "",
                     evidence=judgement.evidence if judgement else "",
                 )
+            case Action.WIDEN_CANARY:
+                await self._widen_canary(job.model, due)
+            case Action.END_CANARY:
+                ended = partial(canary_record.end, category=job.category, why=due.why, actor=canary_record.OPERATOR)
+                await self._write(ended)
             case Action.PROMOTE:
                 await self._doing.promote(job.model, ACTOR, due.why)
                 await self._jobs.settle(job.job_id)
@@ -144,8 +152,19 @@ class Driver:
             case Action.TRAIN | Action.WAIT:
                 pass
 
-    async def _write_trial(self, plan: trials.Plan) -> None:
-        await asyncio.to_thread(self._ledger.write, partial(_set_up, plan=plan))
+    async def _widen_canary(self, candidate: str, due: Next) -> None:
+        judgement = await asyncio.to_thread(self._doing.judge, candidate)
+        if judgement is not None:
+            await self._write(
+                partial(
+                    canary_record.move,
+                    trial_id=judgement.trial_id,
+                    percent=due.percent,
+                    now_ms=int(self._doing.now() * 1000),
+                    reason=due.why,
+                    evidence=judgement.evidence,
+                )
+            )
 
     async def _view(self, category: int) -> View:
         job = await self._in_flight(category)
@@ -166,13 +185,20 @@ class Driver:
         cooling = partial(
             limits.seconds_left, category=category, now=self._doing.now(), interval=self._rules.cool_down_seconds
         )
-        return replace(view, cooling=await self._read(cooling))
+        running = await self._read(partial(canary_record.of, category=category))
+        return replace(view, cooling=await self._read(cooling), canary=running and self._progress(running))
+
+    def _progress(self, running: records_pb2.Canary) -> canary.Progress:
+        return canary.progress(running, self._doing.seen(running.candidate_model, running.since_ms / 1000))
 
     async def _in_flight(self, category: int) -> training_pb2.Job | None:
         return await self._read(partial(training_jobs.in_flight_of, category=category))
 
     async def _read(self, view: Callable[[ReadTransaction], Result]) -> Result:
         return await asyncio.to_thread(self._ledger.read, view)
+
+    async def _write(self, change: Callable[[WriteTransaction], Result]) -> Result:
+        return await asyncio.to_thread(self._ledger.write, change)
 
 
 def _with_evidence(

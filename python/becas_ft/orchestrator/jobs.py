@@ -20,7 +20,7 @@ from becas_ft.orchestrator import checks, readiness, states, training_job
 from becas_ft.orchestrator.states import Happening, Pipeline
 from becas_ft.orchestrator.states import Stage as State
 from becas_ft.orchestrator.training_job import Category, Settings, Work
-from becas_ft.rollout import published, registry
+from becas_ft.rollout import canary_record, limits, published, registry
 from becas_ft.runtime.errors import ModelNotFound, ModelRuntimeError
 from becas_ft.runtime.protocol import Runtime
 from becas_ft.shadow import trials
@@ -608,7 +608,10 @@ def _count_as_training(transaction: WriteTransaction, job: training_pb2.Job) -> 
 
 
 def _drop_candidate(transaction: WriteTransaction, job: training_pb2.Job, why: str) -> None:
-    """A candidate that is not wanted is not tested any further."""
+    """A candidate that is not wanted is not tested any further, and answers nobody."""
+    canary_record.end(
+        transaction, job.category, why, actor=canary_record.OPERATOR if job.cancelled else limits.PIPELINE
+    )
     trial = trials.running_trial(transaction, job.category)
     if job.model and trial is not None and trial.candidate_model == job.model and not trial.watch:
         trials.stop(transaction, trial.trial_id, why)

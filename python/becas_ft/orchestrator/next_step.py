@@ -5,7 +5,9 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from becas_ft.orchestrator.states import Stage
-from becas_ft.rollout.gate import Decision
+from becas_ft.rollout.canary import EVERYBODY, Move, Policy, Progress
+from becas_ft.rollout.canary import decide as course_of
+from becas_ft.rollout.gate import Decision, Verdict
 
 
 class Action(StrEnum):
@@ -15,6 +17,8 @@ class Action(StrEnum):
     TRAIN = "train"
     SET_UP_TRIAL = "set_up_trial"
     OFFER = "offer"
+    WIDEN_CANARY = "widen_canary"
+    END_CANARY = "end_canary"
     PROMOTE = "promote"
     SETTLE = "settle"
     REFUSE = "refuse"
@@ -30,6 +34,7 @@ class Rules:
         max_attempts: trainings that may fail in a row.
         retry_seconds: before the second attempt; doubles with each failure.
         cool_down_seconds: between two switches of a category that no person asked for.
+        canary: how a candidate that is promoted without a person takes over step by step; None for all at once.
     """
 
     auto_fine_tune: bool = True
@@ -37,6 +42,7 @@ class Rules:
     max_attempts: int = 3
     retry_seconds: float = 900.0
     cool_down_seconds: float = 3600.0
+    canary: Policy | None = None
 
 
 @dataclass(frozen=True)
@@ -74,6 +80,7 @@ class View:
         decision: of the gate, from the candidate's trial.
         reasons: of that decision, in words.
         cooling: seconds until the alias may move without a person.
+        canary: the share of the guilds that a candidate answers already; None where there is none.
     """
 
     stage: Stage = Stage.COLLECTING
@@ -89,14 +96,22 @@ class View:
     decision: Decision | None = None
     reasons: tuple[str, ...] = ()
     cooling: float = 0.0
+    canary: Progress | None = None
 
 
 @dataclass(frozen=True)
 class Next:
-    """What to do, and why in words."""
+    """What to do, and why in words.
+
+    Arguments:
+        action: what to do.
+        why: in words.
+        percent: the share of the guilds that a canary is widened to.
+    """
 
     action: Action
     why: str
+    percent: int = 0
 
 
 _ROLLED_BACK = Next(Action.REFUSE, "it was rolled back: a new version is needed")
@@ -174,6 +189,12 @@ def _promoting(view: View, rules: Rules) -> Next:
         return Next(Action.SETTLE, "it answers")
     if view.rolled_back:
         return _ROLLED_BACK
+    if view.canary is not None:
+        return _in_canary(view, view.canary, rules)
+    return _offered(view, rules)
+
+
+def _offered(view: View, rules: Rules) -> Next:
     if view.trial is not None and _is_void(view, view.trial):
         return _to_test(view, view.trial)
     if view.decision is Decision.PROMOTE:
@@ -187,7 +208,37 @@ def _promoting(view: View, rules: Rules) -> Next:
 def _passed(view: View, rules: Rules) -> Next:
     if not rules.auto_promote:
         return Next(Action.WAIT, f"waits for approval: `becas-ft promote {view.candidate}`")
+    if rules.canary is None:
+        return _switch(view, "; ".join(view.reasons))
+    if view.trial is None or not view.trial.running:
+        why = "passed, but its shadow test has ended, and a canary needs one"
+        return Next(Action.WAIT, f"{why}: `becas-ft promote {view.candidate}`")
+    return Next(Action.WIDEN_CANARY, "; ".join(view.reasons), rules.canary.after(0))
+
+
+def _in_canary(view: View, running: Progress, rules: Rules) -> Next:
+    if not rules.auto_promote or rules.canary is None:
+        return Next(Action.END_CANARY, "promotion.auto_promote or promotion.canary is off")
+    trial = view.trial
+    if trial is None or trial.trial_id != running.trial_id or _is_void(view, trial):
+        return Next(Action.END_CANARY, f"{running.trial_id} says nothing any more")
+    words = f"canary: {running.percent} % of guilds"
+    if not trial.running:
+        return Next(Action.REFUSE, f"{words}; its shadow test ended: {trial.ended_reason}")
+    course = course_of(running, Verdict(view.decision or Decision.NEED_MORE, view.reasons), rules.canary)
+    why = f"{words}, {'; '.join(course.reasons)}"
+    match course.move:
+        case Move.BACK:
+            return Next(Action.REFUSE, why)
+        case Move.HOLD:
+            return Next(Action.WAIT, why)
+        case Move.WIDEN:
+            percent = rules.canary.after(running.percent)
+            return _switch(view, why) if percent == EVERYBODY else Next(Action.WIDEN_CANARY, why, percent)
+
+
+def _switch(view: View, why: str) -> Next:
     if view.cooling > 0:
         minutes = math.ceil(view.cooling / 60)
         return Next(Action.WAIT, f"passed; the last automatic switch was too recent: {minutes} min to wait")
-    return Next(Action.PROMOTE, "; ".join(view.reasons))
+    return Next(Action.PROMOTE, why)

@@ -19,7 +19,7 @@ import structlog
 from becas.ft.v1 import example_pb2, model_pb2, published_event_pb2
 from becas_ft.errors import AlreadyExistsError
 from becas_ft.ledger import Ledger, ReadTransaction, WriteTransaction
-from becas_ft.ledger.schema import ALIASES, ANSWERED, MODELS, SWITCHES
+from becas_ft.ledger.schema import ALIASES, ANSWERED, CANARIES, MODELS, SWITCHES
 from becas_ft.rollout import audit, names, published, registry
 from becas_ft.rollout.gate import Decision, Verdict
 from becas_ft.runtime.errors import InvalidModel, ModelNotFound
@@ -28,6 +28,8 @@ Result = TypeVar("Result")
 
 PROMOTE = "promote"
 ROLL_BACK = "rollback"
+_MOVES = frozenset({PROMOTE, ROLL_BACK})
+"""Actions of the audit log that moved an alias; a canary moves none."""
 _UNDO = "undo"
 """The action of an intent that was given up: the runtime's alias goes back to what answered before."""
 
@@ -323,7 +325,7 @@ def _standing(transaction: ReadTransaction, model: str) -> Switch | None:
     alias = registry.alias_of(transaction, registry.get(transaction, model).category)
     if alias is None or alias.model != model:
         return None
-    made = [entry for entry in audit.entries(transaction) if entry.to_model == model]
+    made = [entry for entry in audit.entries(transaction) if entry.action in _MOVES and entry.to_model == model]
     return Switch(alias, made[-1]) if made else None
 
 
@@ -383,7 +385,8 @@ def _answered_before(transaction: ReadTransaction, category: int, version: int) 
     if version not in versions:
         raise registry.UnknownModelError(f"version {version} is not registered for this category")
     name = versions[version]
-    if not any(entry.category == category and entry.to_model == name for entry in audit.entries(transaction)):
+    moves = (entry for entry in audit.entries(transaction) if entry.action in _MOVES)
+    if not any(entry.category == category and entry.to_model == name for entry in moves):
         raise RefusedError((f"version {version} never answered: `becas-ft promote {name}` after its shadow test",))
     return name
 
@@ -419,6 +422,8 @@ def _settle(transaction: WriteTransaction, intent: model_pb2.AuditEntry) -> Swit
         ),
     )
     transaction.delete(SWITCHES, int(intent.category))
+    # Who answers was decided for everybody.
+    transaction.delete(CANARIES, int(intent.category))
     if intent.request_id:
         transaction.put(ANSWERED, f"{intent.action}:{intent.request_id}", entry)
     return Switch(alias, entry)

@@ -165,7 +165,7 @@ async def open_application(config: Config) -> AsyncIterator[Application]:
             ledger=ledger,
             runtime=runtime,
             jobs=jobs,
-            driver=pipeline.driver(config, jobs, ledger, promoter),
+            driver=pipeline.driver(config, jobs, ledger, promoter, tester.production),
             tester=tester,
             promoter=promoter,
         )

@@ -17,6 +17,7 @@ from becas_ft.orchestrator.next_step import Rules
 from becas_ft.orchestrator.readiness import Thresholds
 from becas_ft.orchestrator.training_job import Category, Settings
 from becas_ft.rollout import registry
+from becas_ft.rollout.production import Production
 from becas_ft.rollout.promotion import Promoter
 from becas_ft.server import rollout
 from becas_ft.server.application import Application
@@ -61,7 +62,7 @@ def jobs(config: Config, core: Core, runtime: ServerRuntime, ledger: Ledger) -> 
     return Jobs(parts, settings, thresholds)
 
 
-def driver(config: Config, jobs: Jobs, ledger: Ledger, promoter: Promoter) -> Driver:
+def driver(config: Config, jobs: Jobs, ledger: Ledger, promoter: Promoter, production: Production) -> Driver:
     """What takes the steps that are due."""
     training, promotion, shadow = config.training, config.promotion, config.shadow
 
@@ -88,9 +89,11 @@ def driver(config: Config, jobs: Jobs, ledger: Ledger, promoter: Promoter) -> Dr
         max_attempts=training.max_attempts,
         retry_seconds=training.retry_seconds,
         cool_down_seconds=promotion.cool_down_seconds,
+        canary=rollout.canary_policy(config),
     )
     judge = partial(rollout.judge, ledger, policy=rollout.policy(config))
-    return Driver(jobs, ledger, rules, Doing(judge, promote, trial, request, base=promoter.base_of))
+    doing = Doing(judge, promote, trial, request, base=promoter.base_of, seen=production.window)
+    return Driver(jobs, ledger, rules, doing)
 
 
 async def drive(application: Application) -> None:

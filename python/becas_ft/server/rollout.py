@@ -15,7 +15,7 @@ from becas_ft.config import Config
 from becas_ft.evidence.detector import Alarm
 from becas_ft.ledger import Ledger, ReadTransaction, WriteTransaction
 from becas_ft.messages import to_json
-from becas_ft.rollout import audit, limits, registry, watch
+from becas_ft.rollout import audit, canary, canary_record, limits, registry, watch
 from becas_ft.rollout.gate import Decision, Policy, Verdict, decide
 from becas_ft.rollout.production import WINDOW, Observed, Production
 from becas_ft.rollout.promotion import ROLL_BACK, Judgement, RefusedError, Switch
@@ -79,8 +79,24 @@ def policy(config: Config) -> Policy:
     )
 
 
+def canary_policy(config: Config) -> canary.Policy | None:
+    """How a promotion without a person is spread over the guilds; None for all at once."""
+    promotion, limit = config.promotion, budget(config)
+    if not promotion.canary:
+        return None
+    return canary.Policy(
+        steps=promotion.canary_steps,
+        minimum_answers=promotion.canary_min_answers,
+        maximum_invalid_rate=limit.maximum_invalid_rate,
+        maximum_p95_ms=limit.maximum_p95_ms,
+        maximum_silence=limit.maximum_silence,
+    )
+
+
 def judge(ledger: Ledger, model: str, *, policy: Policy) -> Judgement | None:
-    """What the newest trial of a model says; None where none was set up since it was last rolled back.
+    """What the newest trial of a model says; None where none was set up since it was last taken out of production.
+
+    A rollback takes a model out, and so does a canary that went back.
 
     A trial against a model that does not answer any more says nothing about the one that does. What answers where
     nothing was promoted is known to the runtime only: promoter and pipeline compare it with the judgement's incumbent.
@@ -90,7 +106,7 @@ def judge(ledger: Ledger, model: str, *, policy: Policy) -> Judgement | None:
 
 def _judge(transaction: ReadTransaction, model: str, policy: Policy) -> Judgement | None:
     trial = trials.newest_of(transaction, model)
-    if trial is None or trial.created.ToNanoseconds() < _rolled_back_at(transaction, model):
+    if trial is None or trial.created.ToNanoseconds() < _taken_out_at(transaction, model):
         return None
     record = judged.load(transaction, trial.trial_id)
     verdict = decide(judged.trial_evidence(record, judged.summarise(record)), policy)
@@ -106,14 +122,14 @@ def _answers(transaction: ReadTransaction, trial: shadow_pb2.Trial) -> str:
     return alias.model if alias else trial.base_model
 
 
-def _rolled_back_at(transaction: ReadTransaction, model: str) -> int:
-    """Nanoseconds since the epoch of the model's last rollback; 0 where there was none."""
+def _taken_out_at(transaction: ReadTransaction, model: str) -> int:
+    """Nanoseconds since the epoch when the model was last taken out of production; 0 where it never was."""
     times = [entry.time.ToNanoseconds() for entry in audit.entries(transaction) if _took_out(entry, model)]
     return max(times, default=0)
 
 
 def _took_out(entry: model_pb2.AuditEntry, model: str) -> bool:
-    return entry.action == ROLL_BACK and entry.from_model == model
+    return (entry.action == ROLL_BACK and entry.from_model == model) or canary_record.took_back(entry, model)
 
 
 def figures(found: shadow_pb2.ComparisonReport) -> str:

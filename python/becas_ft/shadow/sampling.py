@@ -13,13 +13,14 @@ Pseudonym = Callable[[str, str], str]
 
 def is_sampled(pseudonym: Pseudonym, trial_id: str, request: str, rate: float) -> bool:
     """Whether B sees the request; `pseudonym` is the store's keyed hash (kind, text)."""
-    return _share(pseudonym, f"sample/{trial_id}/{request}") < rate
+    return share(pseudonym, f"sample/{trial_id}/{request}") < rate
 
 
 def is_audited(pseudonym: Pseudonym, trial_id: str, request: str) -> bool:
     """Whether an agreement is put before a person."""
-    return _share(pseudonym, f"audit/{trial_id}/{request}") < AUDIT_SHARE
+    return share(pseudonym, f"audit/{trial_id}/{request}") < AUDIT_SHARE
 
 
-def _share(pseudonym: Pseudonym, text: str) -> float:
+def share(pseudonym: Pseudonym, text: str) -> float:
+    """Where a text stands between 0 and 1 by the keyed hash: uniform, and the same for good."""
     return int(pseudonym("event", text)[:_DIGITS], 16) / _RANGE

@@ -1,33 +1,37 @@
-"""The path of a request: A answers at once; for sampled requests B runs beside it and can harm nothing."""
+"""The path of a request: A answers at once; for sampled requests B runs beside it and can harm nothing.
+
+In a canary it is the other way round: B answers, A runs beside it, and answers at once where B fails.
+"""
 
 import asyncio
 import hashlib
 import time
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any, Protocol
 
 from becas.ft.ledger.v1 import records_pb2
-from becas.ft.v1 import example_pb2, shadow_pb2
+from becas.ft.v1 import shadow_pb2
 from becas_ft.errors import InvalidArgumentError
-from becas_ft.ledger import Ledger, ReadTransaction, WriteTransaction
-from becas_ft.ledger.schema import PAIRS, REQUESTS, TRIAL_COUNTS
-from becas_ft.rollout import registry
-from becas_ft.runtime.confidence import read_answer
-from becas_ft.runtime.errors import GenerationTimeout, InvalidOutput
-from becas_ft.runtime.protocol import GenerateRequest, Generation, Priority, Runtime
-from becas_ft.shadow import clean, grade, sampling, trials, truth
+from becas_ft.ledger import Ledger, WriteTransaction
+from becas_ft.ledger.schema import REQUESTS
+from becas_ft.rollout import canary_record, registry
+from becas_ft.runtime.errors import GenerationTimeout
+from becas_ft.runtime.protocol import Generation, Priority, Runtime
+from becas_ft.shadow import grade, routing, sampling, stored
 from becas_ft.shadow.erase import erase
+from becas_ft.shadow.question import Asked, Questions
 from becas_ft.shadow.recorder import Recorder
+from becas_ft.shadow.routing import Given, Route
 from becas_ft.shadow.traffic import Traffic
 
-# Characters of an item in an answer with a list, such as the name of a tool.
-_LIST_ITEM = 20
 _SHORTEST_WAIT = 0.05
 # So many times its own time limit B may take where production is busy.
 _PATIENCE = 10.0
+# Of the time for an answer, the candidate of a canary has so much; the rest is the incumbent's, where the first fails.
+_CANARYS_PART = 0.5
 _REMEMBERED = 50_000
 """Requests kept in memory, so that a quick repetition is recognised before it is on disk."""
 
@@ -80,21 +84,6 @@ class Limits:
         return _PATIENCE * self.candidate_timeout
 
 
-@dataclass(frozen=True)
-class Asked:
-    """A request in the only form that is kept: pseudonyms and redacted text."""
-
-    category: "example_pb2.Category.ValueType"
-    pseudonym: str
-    digest: str
-    system: str
-    prompt: str
-    user: str
-    guild: str
-    time_ms: int
-    stored: bool
-
-
 def time_ms_of(request: shadow_pb2.ShadowTestRequest | shadow_pb2.RecordComparisonRequest) -> int:
     """When a message was written, milliseconds since the epoch; now where that is not stated.
 
@@ -135,7 +124,9 @@ class ShadowTester:
         self._ledger = ledger
         self._base_model = base_model
         self._limits = limits or Limits()
-        self._schemas = {name: bounded(schema, self._limits.max_text) for name, schema in schemas.items()}
+        self._questions = Questions(
+            schemas, max_tokens=self._limits.max_tokens, max_text=self._limits.max_text, redact=core.redact
+        )
         self._recorder = Recorder(ledger)
         self._traffic = Traffic()
         self._slots = asyncio.Semaphore(self._limits.candidate_concurrency)
@@ -155,7 +146,7 @@ class ShadowTester:
             await asyncio.wait(set(self._beside), timeout=self._limits.close_timeout)
         for task, (_, trial_id) in self._beside.items():
             task.cancel()
-            self._recorder.record(partial(_store_drop, trial_id=trial_id))
+            self._recorder.record(partial(stored.drop, trial_id=trial_id))
         await self._recorder.close()
 
     async def flush(self) -> None:
@@ -191,7 +182,7 @@ class ShadowTester:
         await self._recorder.flush()
 
     async def answer(self, request: shadow_pb2.ShadowTestRequest) -> shadow_pb2.ShadowTestResponse:
-        """A's answer.
+        """Production's answer: A's, or in a canary B's.
 
         Raises: RequestConflictError; ModelRuntimeError where production cannot answer; InvalidArgumentError.
         """
@@ -249,34 +240,25 @@ class ShadowTester:
         return self._ledger.read(lambda transaction: transaction.get(REQUESTS, asked.pseudonym))
 
     async def _serve(self, asked: Asked) -> records_pb2.ShadowRequest:
-        trial, promoted = await asyncio.to_thread(self._ledger.read, partial(_standing, category=asked.category))
-        production = promoted or await self._base_model(registry.category_name(asked.category))
-        if trial is not None and trial.base_model != production:
-            # The alias moved under the trial: its pairs would compare something else.
-            trial = None
-        sampled = (
-            trial is not None
-            and asked.stored
-            and sampling.is_sampled(self._core.pseudonym, trial.trial_id, asked.pseudonym, trial.sample_rate)
-        )
-        beside: asyncio.Task[None] | None = None
-        answered: asyncio.Future[tuple[records_pb2.Answer, bool]] = asyncio.get_running_loop().create_future()
-        if trial is not None and sampled:
-            beside = self._start_beside(trial, asked, answered)
+        route = await self._route(asked)
+        trial, beside = route.trial, None
+        answered: asyncio.Future[Given] = asyncio.get_running_loop().create_future()
+        if trial is not None and route.sampled:
+            beside = self._start_beside(route, trial, asked, answered)
         before, alone = self._traffic.requests, not self._traffic.busy
         try:
-            answer = await self._production(asked, production)
+            given = await (self._canary(asked, route, trial) if trial and route.canary else self._given(asked, route))
         except BaseException:
             if beside is not None:
                 beside.cancel()
             raise
         quiet = alone and self._traffic.requests == before + 1
         erased = asked.pseudonym in self._erased
-        answered.set_result((answer, quiet))
+        answered.set_result(replace(given, quiet=quiet))
         record = records_pb2.ShadowRequest(
             category=asked.category,
             input_digest=asked.digest,
-            answer=answer,
+            answer=given.answer,
             trial_id=trial.trial_id if trial and beside else "",
             running_trial_id=trial.trial_id if trial else "",
             time_ms=asked.time_ms,
@@ -284,45 +266,105 @@ class ShadowTester:
             guild=asked.guild,
         )
         if asked.stored and not erased:
-            dropped = sampled and beside is None
+            dropped = route.sampled and beside is None
             self._recorder.record(
-                partial(_store_request, pseudonym=asked.pseudonym, record=record, sampled=sampled, dropped=dropped)
+                partial(
+                    stored.request,
+                    pseudonym=asked.pseudonym,
+                    record=record,
+                    sampled=route.sampled,
+                    dropped=dropped,
+                )
             )
         return record
 
-    async def _production(self, asked: Asked, model: str) -> records_pb2.Answer:
+    async def _route(self, asked: Asked) -> Route:
+        found = await asyncio.to_thread(self._ledger.read, partial(routing.standing, category=asked.category))
+        incumbent = found.promoted or await self._base_model(registry.category_name(asked.category))
+        who = asked.guild or asked.user or asked.pseudonym
+        route = routing.route(found, incumbent, self._core.pseudonym, request=asked.pseudonym, who=who)
+        # What may not be kept is no evidence: the incumbent answers it, alone.
+        return route if asked.stored else replace(route, sampled=False, canary=False)
+
+    async def _given(self, asked: Asked, route: Route) -> Given:
+        return Given(await self._production(asked, route.incumbent, self._limits.production_timeout))
+
+    async def _canary(self, asked: Asked, route: Route, trial: shadow_pb2.Trial) -> Given:
+        """The candidate's answer; where that is of no use, the incumbent's: a canary costs nobody an answer."""
+        started = time.monotonic()
+        candidate = await self._first(asked, trial.candidate_model)
+        given = Given(candidate)
+        if candidate.failure:
+            left = self._limits.production_timeout - (time.monotonic() - started)
+            given = Given(await self._production(asked, route.incumbent, left), failed=candidate)
+        # Only now: where the incumbent fails too, it is not the candidate that is to blame.
+        self._recorder.record(
+            partial(canary_record.note, category=asked.category, trial_id=trial.trial_id, failure=candidate.failure)
+        )
+        return given
+
+    async def _first(self, asked: Asked, model: str) -> records_pb2.Answer:
+        """The candidate's answer in production, or its failure, within its part of the caller's time."""
+        started, seconds = time.monotonic(), self._limits.production_timeout * _CANARYS_PART
+        try:
+            async with asyncio.timeout(seconds):
+                return await self._production(asked, model, seconds)
+        except (GenerationTimeout, TimeoutError):
+            failure = "timeout"
+        except Exception:  # noqa: BLE001 - whatever it does, the incumbent can answer
+            failure = "unavailable"
+        return records_pb2.Answer(model=model, latency_ms=(time.monotonic() - started) * 1000, failure=failure)
+
+    async def _production(self, asked: Asked, model: str, seconds: float) -> records_pb2.Answer:
         with self._traffic.request():
-            generation = await self._runtime.generate(
-                self._question(asked, model, self._limits.production_timeout, Priority.PRODUCTION)
-            )
-        return self._read(asked, model, generation)
+            generation = await self._runtime.generate(self._questions.ask(asked, model, seconds, Priority.PRODUCTION))
+        return self._questions.read(asked, model, generation)
 
     def _start_beside(
-        self, trial: shadow_pb2.Trial, asked: Asked, answered: "asyncio.Future[tuple[records_pb2.Answer, bool]]"
+        self, route: Route, trial: shadow_pb2.Trial, asked: Asked, answered: "asyncio.Future[Given]"
     ) -> asyncio.Task[None] | None:
         if len(self._beside) >= self._limits.candidate_waiting:
             return None
-        task = asyncio.create_task(self._pair(trial, asked, answered), name="shadow answer")
+        task = asyncio.create_task(self._pair(route, trial, asked, answered), name="shadow answer")
         self._beside[task] = asked, trial.trial_id
         task.add_done_callback(self._beside.pop)
         return task
 
     async def _pair(
-        self, trial: shadow_pb2.Trial, asked: Asked, answered: "asyncio.Future[tuple[records_pb2.Answer, bool]]"
+        self, route: Route, trial: shadow_pb2.Trial, asked: Asked, answered: "asyncio.Future[Given]"
     ) -> None:
-        # Shielded: whatever ends this task, A's answer is not its to cancel.
-        incumbent, quiet = await asyncio.shield(answered)
+        # Shielded: whatever ends this task, production's answer is not its to cancel.
+        given = await asyncio.shield(answered)
+        if given.failed is not None:
+            self._record_pair(trial, asked, given.answer, given.failed)
+            return
         async with self._slots:
             if not await self._turn():
-                self._recorder.record(partial(_store_drop, trial_id=trial.trial_id))
+                self._recorder.record(partial(stored.drop, trial_id=trial.trial_id))
                 return
             before = self._traffic.requests
-            candidate = await self._candidate(asked, trial.candidate_model)
-            if candidate is None:
-                self._recorder.record(partial(_store_drop, trial_id=trial.trial_id))
+            second = await self._candidate(asked, route.beside(trial))
+            if second is None or (route.canary and second.failure in canary_record.NO_ANSWER):
+                # Without A's answer there is nothing to compare, as where A answers first.
+                self._recorder.record(partial(stored.drop, trial_id=trial.trial_id))
                 return
-            quiet = quiet and self._traffic.requests == before
-        pair = records_pb2.Pair(
+            quiet = given.quiet and self._traffic.requests == before
+        if route.canary:
+            self._record_pair(trial, asked, second, given.answer)
+        else:
+            self._record_pair(trial, asked, given.answer, second, quiet=quiet)
+
+    def _record_pair(
+        self,
+        trial: shadow_pb2.Trial,
+        asked: Asked,
+        incumbent: records_pb2.Answer,
+        candidate: records_pb2.Answer,
+        *,
+        # In a canary the two have changed places, and the one beside is the slower for it: no comparison of latencies.
+        quiet: bool = False,
+    ) -> None:
+        row = records_pb2.Pair(
             input=asked.prompt,
             a=incumbent,
             b=candidate,
@@ -332,20 +374,20 @@ class ShadowTester:
             quiet=quiet,
         )
         agreed = grade.agree(registry.category_name(asked.category), incumbent.output, candidate.output)
-        pair.audit = agreed and sampling.is_audited(self._core.pseudonym, trial.trial_id, asked.pseudonym)
+        row.audit = agreed and sampling.is_audited(self._core.pseudonym, trial.trial_id, asked.pseudonym)
         change: Callable[[WriteTransaction], None] = partial(
-            _store_pair, key=f"{trial.trial_id}/{asked.pseudonym}", pair=pair, agreed=agreed
+            stored.pair, key=f"{trial.trial_id}/{asked.pseudonym}", row=row, agreed=agreed
         )
         self._recorder.record(change)
 
     async def _candidate(self, asked: Asked, model: str) -> records_pb2.Answer | None:
-        """B's answer, or its failure; None where production left it no time, which says nothing about B."""
+        """The answer beside production's, or its failure; None where production left it no time: that says nothing."""
         started, end = time.monotonic(), self._traffic.clock() + self._limits.candidate_timeout
-        question = self._question(asked, model, self._limits.candidate_patience, Priority.CANDIDATE)
+        question = self._questions.ask(asked, model, self._limits.candidate_patience, Priority.CANDIDATE)
         work = asyncio.create_task(self._runtime.generate(question))
         try:
             if await self._finished(work, end):
-                return self._read(asked, model, work.result())
+                return self._questions.read(asked, model, work.result())
             failure = "timeout"
         except GenerationTimeout:
             failure = "timeout"
@@ -377,54 +419,6 @@ class ShadowTester:
             await asyncio.wait({work}, timeout=max(left, _SHORTEST_WAIT))
         return True
 
-    def _question(self, asked: Asked, model: str, timeout: float, priority: Priority) -> GenerateRequest:
-        return GenerateRequest(
-            model=model,
-            prompt=asked.prompt,
-            system=asked.system,
-            schema=self._schemas[registry.category_name(asked.category)],
-            max_tokens=self._limits.max_tokens,
-            timeout=timeout,
-            priority=priority,
-        )
-
-    def _read(self, asked: Asked, model: str, generation: Generation) -> records_pb2.Answer:
-        output = clean.output(generation.text, self._core.redact)
-        category = registry.category_name(asked.category)
-        answer = records_pb2.Answer(model=model, output=output, latency_ms=generation.latency * 1000)
-        try:
-            read = read_answer(generation)
-        except InvalidOutput:
-            answer.failure = "unparsable"
-            return answer
-        answer.label = grade.label_of(category, output) or ""
-        answer.confidence = read.confidence or 0.0
-        if not answer.label:
-            answer.failure = "unparsable"
-        return answer
-
-
-def bounded(schema: dict[str, Any], max_text: int) -> dict[str, Any]:
-    """A JSON schema whose free texts have at most so many characters, and its lists so many items as fit in one."""
-    match schema.get("type"):
-        case "object":
-            properties = {name: bounded(field, max_text) for name, field in schema["properties"].items()}
-            return {**schema, "properties": properties}
-        case "array":
-            most = max(1, max_text // _LIST_ITEM)
-            return {**schema, "items": bounded(schema["items"], _LIST_ITEM), "maxItems": most}
-        case "string" if "enum" not in schema:
-            return {**schema, "maxLength": max_text}
-    return schema
-
-
-def _standing(
-    transaction: ReadTransaction, category: "example_pb2.Category.ValueType"
-) -> tuple[shadow_pb2.Trial | None, str]:
-    """The running trial, and the promoted model; empty where the base answers."""
-    alias = registry.alias_of(transaction, category)
-    return trials.running_trial(transaction, category), alias.model if alias else ""
-
 
 def _repeat(asked: Asked, record: records_pb2.ShadowRequest) -> shadow_pb2.ShadowTestResponse:
     if record.input_digest != asked.digest:
@@ -437,33 +431,3 @@ def _repeat(asked: Asked, record: records_pb2.ShadowRequest) -> shadow_pb2.Shado
         sampled=bool(record.trial_id),
         label=record.answer.label,
     )
-
-
-def _store_request(
-    transaction: WriteTransaction, *, pseudonym: str, record: records_pb2.ShadowRequest, sampled: bool, dropped: bool
-) -> None:
-    transaction.put(REQUESTS, pseudonym, record)
-    if not record.running_trial_id:
-        return
-    counts = transaction.get(TRIAL_COUNTS, record.running_trial_id) or records_pb2.TrialCounts()
-    counts.requests += 1
-    counts.sampled += sampled
-    counts.overflow += dropped
-    transaction.put(TRIAL_COUNTS, record.running_trial_id, counts)
-
-
-def _store_drop(transaction: WriteTransaction, *, trial_id: str) -> None:
-    counts = transaction.get(TRIAL_COUNTS, trial_id) or records_pb2.TrialCounts()
-    counts.overflow += 1
-    transaction.put(TRIAL_COUNTS, trial_id, counts)
-
-
-def _store_pair(transaction: WriteTransaction, *, key: str, pair: records_pb2.Pair, agreed: bool) -> None:
-    known = transaction.get(PAIRS, key)
-    if known is not None and known.HasField("truth"):
-        # The truth came first: it keeps its place in the order of resolution.
-        pair.truth, pair.resolved = known.truth, known.resolved
-    elif agreed:
-        # Both say the same: a tie whatever the truth, so it is resolved now.
-        pair.resolved = truth.next_place(transaction)
-    transaction.put(PAIRS, key, pair)

@@ -7,8 +7,8 @@ from becas.ft.v1 import example_pb2, published_event_pb2, shadow_pb2
 from becas_ft.evidence import spending
 from becas_ft.ledger import ReadTransaction, WriteTransaction
 from becas_ft.ledger.schema import PAIRS, TRIAL_COUNTS, TRIALS
-from becas_ft.rollout import published, registry
-from becas_ft.rollout.gate import Verdict
+from becas_ft.rollout import canary_record, published, registry
+from becas_ft.rollout.gate import Decision, Verdict
 
 MAXIMUM_HORIZON = 1_000_000
 
@@ -145,8 +145,14 @@ def all_trials(transaction: ReadTransaction) -> list[shadow_pb2.Trial]:
 
 
 def end_decided(transaction: WriteTransaction, trial_id: str, verdict: Verdict, data: str = "") -> bool:
-    """Ends a trial whose horizon is reached or that is given up; whether it did."""
+    """Ends a trial whose horizon is reached or that is given up; whether it did.
+
+    One that passed goes on while its candidate is in a canary: each step asks for its evidence.
+    """
     if not verdict.final:
+        return False
+    running = canary_record.of(transaction, get(transaction, trial_id).category)
+    if verdict.decision is Decision.PROMOTE and running is not None and running.trial_id == trial_id:
         return False
     stop(transaction, trial_id, "; ".join(verdict.reasons), data)
     return True
