@@ -43,6 +43,7 @@ def jobs(config: Config, core: Core, runtime: ServerRuntime, ledger: Ledger) -> 
         folder=config.store.data_dir / JOBS_FOLDER,
         categories={int(category.number): category for category in _categories()},
         base_of=runtime.base_of,
+        figures=rollout.figures(config),
     )
     settings = Settings(
         max_examples=training.max_examples,
@@ -90,7 +91,8 @@ def driver(config: Config, jobs: Jobs, ledger: Ledger, promoter: Promoter) -> Dr
         cool_down_seconds=promotion.cool_down_seconds,
     )
     judge = partial(rollout.judge, ledger, policy=rollout.policy(config))
-    return Driver(jobs, ledger, rules, Doing(judge, promote, trial, request, base=promoter.base_of))
+    doing = Doing(judge, promote, trial, request, rollout.figures(config), base=promoter.base_of)
+    return Driver(jobs, ledger, rules, doing)
 
 
 async def drive(application: Application) -> None:
