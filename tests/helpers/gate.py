@@ -2,10 +2,14 @@
 
 import socket
 import threading
+from collections.abc import Iterator
 from contextlib import suppress
 from typing import Final, Self
 
 _CHUNK: Final = 1 << 16
+# HTTP/2: a frame has a header of 9 bytes, the first 3 its length, the fourth its type; an answer begins with HEADERS.
+_FRAME_HEADER: Final = 9
+_HEADERS: Final = 1
 
 
 class Gate:
@@ -22,6 +26,7 @@ class Gate:
         self._listener = socket.socket()
         self._listener.bind(("127.0.0.1", 0))
         self._passages: list[socket.socket] = []
+        self._to_lose = 0
         self.address = f"127.0.0.1:{self._listener.getsockname()[1]}"
 
     def __enter__(self) -> Self:
@@ -42,14 +47,39 @@ class Gate:
             with suppress(OSError):
                 end.shutdown(socket.SHUT_RDWR)
 
+    def lose(self, answers: int) -> None:
+        """Break the connection as an answer begins, when the server has done what was asked; so many times."""
+        self._to_lose = answers
+
     def _accept(self) -> None:
         with suppress(OSError):
             while True:
                 client, _ = self._listener.accept()
                 server = socket.create_connection(self._server)
                 self._passages += [client, server]
-                for source, sink in ((client, server), (server, client)):
-                    threading.Thread(target=_carry, args=(source, sink), daemon=True).start()
+                threading.Thread(target=_carry, args=(client, server), daemon=True).start()
+                threading.Thread(target=self._answer, args=(server, client), daemon=True).start()
+
+    def _answer(self, server: socket.socket, client: socket.socket) -> None:
+        with suppress(OSError):
+            for frame in _frames(server):
+                if self._to_lose and frame[3] == _HEADERS:
+                    self._to_lose -= 1
+                    break
+                client.sendall(frame)
+        for end in (server, client):
+            with suppress(OSError):
+                end.shutdown(socket.SHUT_RDWR)
+        server.close()
+
+
+def _frames(source: socket.socket) -> Iterator[bytes]:
+    held = b""
+    while data := source.recv(_CHUNK):
+        held += data
+        while len(held) >= (length := _FRAME_HEADER + int.from_bytes(held[:3])):
+            yield held[:length]
+            held = held[length:]
 
 
 def _carry(source: socket.socket, sink: socket.socket) -> None:

@@ -53,12 +53,13 @@ class Trained:
     base: Path
     seconds: float = SECONDS
     first: int = 0
+    examples: int = EXAMPLES
 
     def __post_init__(self) -> None:
         with self.server.channel() as channel:
             stub = ingest_service_pb2_grpc.IngestServiceStub(channel)
             receipts = stub.Ingest(
-                events.request([_event(self.first + n) for n in range(EXAMPLES)]), timeout=60
+                events.request([decision(self.first + n) for n in range(self.examples)]), timeout=60
             ).receipts
         assert {receipt.status for receipt in receipts} == {ingest_pb2.STATUS_ACCEPTED}
 
@@ -125,7 +126,7 @@ def trainer_in(folder: Path) -> int:
     raise ProcessLookupError
 
 
-def _event(number: int) -> event_pb2.Event:
+def decision(number: int) -> event_pb2.Event:
     """A scam in one half of the words, or another message in the other half: each of them tells."""
     event = events.scam_message(f"e-{number}", number)
     half = len(WORDS) // 2

@@ -186,6 +186,7 @@ class World:
             folder=self.folder / "jobs",
             categories={int(SCAM): category},
             base_of=lambda _, name: name or BASE,
+            figures=rollout.figures(self.config),
         )
         self.jobs = InstantJobs(parts, Settings(), self._thresholds, now=lambda: self.seconds)
         judge = partial(rollout.judge, self.ledger, policy=rollout.policy(self.config))
@@ -195,6 +196,7 @@ class World:
             promote=self._promote,
             trial=lambda category, incumbent, candidate: trials.Plan(category, incumbent, candidate, sample_rate=1.0),
             request=lambda category: training_pb2.TrainRequest(category=category),
+            figures=rollout.figures(self.config),
             now=lambda: self.seconds,
             base=self.promoter.base_of,
             seen=self._seen,
@@ -284,7 +286,18 @@ class World:
         record = self.ledger.read(partial(judged.load, trial_id=trial.trial_id))
         evidence = judged.trial_evidence(record, judged.summarise(record))
         verdict = decide(evidence, policy)
-        self.ledger.write(partial(trials.end_decided, trial_id=trial.trial_id, verdict=verdict))
+        figures = rollout.figures(self.config)
+        self.ledger.write(partial(trials.end_decided, trial_id=trial.trial_id, verdict=verdict, figures=figures))
+
+    def set_up(self, candidate: str, base: str = "") -> shadow_pb2.Trial:
+        """Begins a trial, as a person does; against what answers where no base is named."""
+        plan = trials.Plan(SCAM, base or self.answering(), candidate, sample_rate=1.0)
+        return self.ledger.write(partial(trials.set_up, plan=plan, figures=rollout.figures(self.config)))  # type: ignore[no-any-return]
+
+    def stop(self, trial_id: str, reason: str) -> None:
+        """Ends a trial, as a person does."""
+        figures = rollout.figures(self.config)
+        self.ledger.write(partial(trials.stop, trial_id=trial_id, reason=reason, figures=figures))
 
     def job(self) -> training_pb2.Job:
         """The newest job."""

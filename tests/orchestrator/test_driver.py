@@ -12,7 +12,6 @@ from becas_ft.ledger import WriteTransaction
 from becas_ft.orchestrator.next_step import Rules
 from becas_ft.orchestrator.readiness import Thresholds
 from becas_ft.rollout import audit, registry
-from becas_ft.shadow import trials
 from helpers.served import SCAM
 from helpers.world import BASE, NAME, World
 
@@ -105,7 +104,7 @@ async def test_a_worse_candidate_is_refused_and_its_trial_ends(world: World) -> 
     trial = world.trial()
     assert trial is not None
     judge(world, wins=0, losses=30)
-    world.ledger.write(partial(trials.stop, trial_id=trial.trial_id, reason="the candidate is worse"))
+    world.stop(trial.trial_id, "the candidate is worse")
     await world.check()
 
     assert (stage(world), world.job().refused, world.answering()) == ("failed", True, BASE)
@@ -285,8 +284,7 @@ async def test_a_trial_against_a_model_that_does_not_answer_is_set_up_anew(world
     """Whatever it shows, and although it would run for ever: no request is asked of it."""
     world.gold(5)
     await world.check()
-    plan = trials.Plan(SCAM, base_model="another", candidate_model=V1)
-    other = world.ledger.write(partial(trials.set_up, plan=plan))
+    other = world.set_up(V1, base="another")
     judge(world, wins=30, losses=0)
     await world.check()
 

@@ -1,7 +1,6 @@
 """The watch over promoted models, as the server takes its looks: what it takes out, when, and what it leaves."""
 
 from collections.abc import AsyncIterator
-from functools import partial
 from pathlib import Path
 
 import pytest
@@ -12,7 +11,6 @@ from becas_ft.ledger import WriteTransaction
 from becas_ft.orchestrator.next_step import Rules
 from becas_ft.orchestrator.readiness import Thresholds
 from becas_ft.rollout import registry
-from becas_ft.shadow import trials
 from helpers.served import SCAM
 from helpers.world import ALIAS, BASE, NAME, World
 
@@ -45,11 +43,6 @@ def judge(world: World, first: int, count: int) -> None:
         world.judge(trial.trial_id, number, b_right=True)
 
 
-def set_up(world: World, candidate: str) -> str:
-    plan = trials.Plan(SCAM, base_model=world.answering(), candidate_model=candidate)
-    return world.ledger.write(partial(trials.set_up, plan=plan)).trial_id  # type: ignore[no-any-return]
-
-
 def see(world: World, count: int, failure: str = "", latency_ms: float = 100.0) -> None:
     """Production asked the model that answers."""
     for _ in range(count):
@@ -60,10 +53,10 @@ async def test_the_watch_outlives_the_trial_of_a_newer_candidate(world: World) -
     """It is set up again when that trial ends, and what it had shown before still counts."""
     world.seconds += 3_600
     judge(world, 0, ENOUGH - 4)
-    newer = set_up(world, V2)
+    newer = world.set_up(V2).trial_id
     await world.watch()
     tested = world.trial()
-    world.ledger.write(partial(trials.stop, trial_id=newer, reason="the candidate is worse"))
+    world.stop(newer, "the candidate is worse")
     await world.watch()
     judge(world, ENOUGH, 4)
     await world.watch()
@@ -84,7 +77,7 @@ async def test_the_last_answers_trip_whatever_was_before(
 ) -> None:
     """20,000 good answers hide no 5 of the last 200; while another candidate is tested, too. No hour is waited."""
     if newer:
-        set_up(world, V2)
+        world.set_up(V2)
     see(world, 20_000)
     await world.watch()
     before = world.answering()

@@ -1,8 +1,6 @@
 """Promotion, rollback by the watch, the audit log and events, as operators see them: a real server, a real model."""
 
-import json
 import shutil
-import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -12,9 +10,9 @@ import pytest
 from becas.ft.v1 import model_pb2, published_event_pb2, shadow_pb2
 from becas_ft.rollout import audit
 from helpers import canaries, models
-from helpers.rpc import details, until_error
-from helpers.served import SCAM, SECONDS, Served
-from helpers.server import COMMAND, CommandLine, ServerProcess, environment
+from helpers.rpc import details
+from helpers.served import SCAM, SECONDS, Served, serving
+from helpers.server import CommandLine
 
 CANDIDATE = models.candidate(1)
 
@@ -22,19 +20,8 @@ CANDIDATE = models.candidate(1)
 @pytest.fixture
 def alone(tmp_path: Path) -> Iterator[Served]:
     """A server of the test's own: it moves the alias and takes a model away."""
-    models.make(tmp_path / "data", CANDIDATE)
-    settings = {
-        "BECAS_FT_RUNTIME__KIND": "embedded",
-        "BECAS_FT_PROMOTION__WATCH_INTERVAL_SECONDS": "0.5",
-        "BECAS_FT_SHADOW__ANSWER_TIMEOUT_SECONDS": "240",
-    }
-    process = ServerProcess(tmp_path / "data", tmp_path / "server", variables=settings).start()
-    with process.channel() as channel:
-        served = Served(process, channel)
-        served.register(models.BASE, models.BASE)
-        served.register(CANDIDATE, models.BASE)
+    with serving(tmp_path, CANDIDATE, BECAS_FT_PROMOTION__WATCH_INTERVAL_SECONDS="0.5") as served:
         yield served
-    process.kill()
 
 
 def subscribed(served: Served, *, after: int = 0) -> Iterator[published_event_pb2.PublishedEvent]:
@@ -115,51 +102,6 @@ def test_a_model_that_is_gone_is_replaced_at_once(alone: Served) -> None:
     assert names == ["fine_tuning.promoted", "fine_tuning.rolled_back"]
     aliases = alone.model.ListModels(model_pb2.ListModelsRequest(category=SCAM), timeout=SECONDS).aliases
     assert [alias.model for alias in aliases] == [models.BASE]
-
-
-def move(served: Served, times: int) -> None:
-    """The alias goes to the candidate and back: at least two events each time."""
-    for _ in range(times):
-        served.model.Promote(model_pb2.PromoteRequest(model=CANDIDATE, force=True), timeout=SECONDS)
-        request = model_pb2.RollbackRequest(category=SCAM, reason="test", to_version=0)
-        served.model.Rollback(request, timeout=SECONDS)
-
-
-def followed(server: str, after: int, count: int) -> list[tuple[int, str]]:
-    """(cursor, name) of what `becas-ft events --follow` prints, until it is killed."""
-    command = [str(COMMAND), "events", "--follow", "--json", "--after", str(after), "--server", server]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, env=environment()) as process:
-        assert process.stdout is not None
-        lines = [json.loads(process.stdout.readline()) for _ in range(count)]
-        process.kill()
-    return [(int(line["cursor"]), line["name"]) for line in lines]
-
-
-def test_a_killed_subscriber_comes_back_and_misses_nothing(alone: Served) -> None:
-    """Killed in the middle, and the server after it: with the last cursor it sees the rest, in order, once."""
-    move(alone, 2)
-    first = followed(alone.process.address, after=0, count=3)
-    alone.process.kill()
-    alone.process.start()
-    with alone.process.channel() as channel:
-        again = Served(alone.process, channel)
-        move(again, 2)
-        kept = published(again)
-    rest = followed(alone.process.address, after=first[-1][0], count=len(kept) - 3)
-
-    seen = first + rest
-    assert [cursor for cursor, _ in seen] == list(range(1, len(kept) + 1))
-    assert seen == kept
-    assert [name for _, name in seen if name.startswith("fine_tuning")] == [
-        "fine_tuning.promoted",
-        "fine_tuning.rolled_back",
-    ] * 4
-
-
-def published(served: Served) -> list[tuple[int, str]]:
-    """(cursor, name) of everything that is kept."""
-    received, _ = until_error(served.events.Subscribe(published_event_pb2.SubscribeRequest(), timeout=3))
-    return [(event.cursor, event.name) for event in received]
 
 
 def test_a_killed_server_goes_on_with_the_same_evidence(alone: Served) -> None:

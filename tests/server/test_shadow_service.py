@@ -1,5 +1,6 @@
 """Shadow tests as bots and operators call them: a real server, a real model."""
 
+import json
 import math
 import random
 import threading
@@ -86,6 +87,39 @@ def wait_for(look: Callable[[], Found | None]) -> Found:
             return found
         time.sleep(0.2)
     raise AssertionError("it did not happen")
+
+
+@pytest.mark.parametrize("alpha", [0.0, -0.01, 0.0501, 1.0, math.nan])
+def test_a_request_does_not_raise_the_error_level(served: Served, alpha: float) -> None:
+    """Every version shares the configured one out: a request may ask for less only."""
+    request = shadow_pb2.SetUpShadowTestRequest(category=SCAM, candidate_model=models.candidate(1), alpha=alpha)
+    with pytest.raises(grpc.RpcError) as caught:
+        served.shadow.SetUpShadowTest(request, timeout=SECONDS)
+
+    found = details(caught.value)
+    assert found.code is grpc.StatusCode.INVALID_ARGUMENT
+    assert found.fields == {
+        "alpha": "must be over 0 and at most shadow.alpha, which is 0.05: send less, or leave it out"
+    }
+
+
+def test_a_trial_that_has_no_pair_yet_is_set_up_anew(served: Served) -> None:
+    """With another level, as if the first had never been; after a pair it stays; every end has its figures."""
+    request = shadow_pb2.SetUpShadowTestRequest(
+        category=SCAM, candidate_model=models.candidate(1), sample_rate=1.0, alpha=0.01
+    )
+    first = served.set_up(models.candidate(1))
+    second = served.shadow.SetUpShadowTest(request, timeout=SECONDS).trial
+    served.compare(second.trial_id, 1, b_right=True)
+    with pytest.raises(grpc.RpcError) as caught:
+        served.shadow.SetUpShadowTest(request, timeout=SECONDS)
+    served.shadow.StopShadowTest(shadow_pb2.StopShadowTestRequest(trial_id=second.trial_id), timeout=SECONDS)
+
+    assert details(caught.value).reason == "TRIAL_RUNNING"
+    assert second.e_threshold == pytest.approx(5 * first.e_threshold)
+    data = {event.trial_id: json.loads(event.data) for event in served.published() if event.trial_id}
+    assert (data[first.trial_id]["judged"], data[first.trial_id]["wins"]) == (0, 0)
+    assert (data[second.trial_id]["judged"], data[second.trial_id]["wins"]) == (1, 1)
 
 
 def test_only_disagreements_need_a_label(served: Served) -> None:

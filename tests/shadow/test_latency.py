@@ -17,7 +17,7 @@ from becas_ft.runtime import ModelDefinition, Runtime
 from becas_ft.runtime.embedded import EmbeddedRuntime, EmbeddedSettings, find_default_base
 from becas_ft.runtime.ollama import OllamaRuntime, OllamaSettings
 from becas_ft.shadow import judged, trials
-from helpers.bench import A, B, Bench, OpenBench
+from helpers.bench import FIGURES, A, B, Bench, OpenBench
 from helpers.served import SCAM
 
 BLOCK = 10
@@ -95,7 +95,7 @@ async def test_b_does_not_slow_a_down(
         trial = parts.set_up()
         await block(parts, 10**6, "warm")
         await parts.tester.settle()
-        parts.ledger.write(partial(trials.stop, trial_id=trial.trial_id, reason="warm"))
+        parts.ledger.write(partial(trials.stop, trial_id=trial.trial_id, reason="warm", figures=FIGURES))
         for turn in range(BLOCKS):
             alone += await block(parts, turn * BLOCK, f"alone-{turn}")
             trial = parts.set_up()
@@ -103,7 +103,7 @@ async def test_b_does_not_slow_a_down(
             # B ends before the next block without a test.
             await parts.tester.settle()
             pairs += len(parts.ledger.read(partial(judged.load, trial_id=trial.trial_id)).rows)
-            parts.ledger.write(partial(trials.stop, trial_id=trial.trial_id, reason="next"))
+            parts.ledger.write(partial(trials.stop, trial_id=trial.trial_id, reason="next", figures=FIGURES))
 
     rises = {share: float(np.quantile(beside, share) / np.quantile(alone, share)) for share in (0.5, 0.95)}
     with capsys.disabled():

@@ -22,7 +22,7 @@ from becas_ft.runtime.protocol import GenerateRequest
 from becas_ft.shadow import judged, report, trials, truth
 from becas_ft.shadow.tester import RequestConflictError
 from helpers import canaries, fake_runtime
-from helpers.bench import Bench, OpenBench
+from helpers.bench import FIGURES, Bench, OpenBench
 from helpers.fake_runtime import Behaviour, says
 from helpers.served import SCAM
 
@@ -379,7 +379,7 @@ async def test_another_test_of_a_version_is_not_free(bench: OpenBench) -> None:
             name = parts.core.pseudonym("event", f"request-{number}")
             if label:
                 parts.ledger.write(partial(truth.record, pseudonym=name, truth=label))
-            parts.ledger.write(partial(trials.stop, trial_id=trial.trial_id, reason="not yet"))
+            parts.ledger.write(partial(trials.stop, trial_id=trial.trial_id, reason="not yet", figures=FIGURES))
 
     assert thresholds == [spending.threshold_of_version(share) for share in (1, 1, 2, 3)]
 

@@ -1,5 +1,7 @@
 """Talks to the server, and turns its errors into words."""
 
+import json
+import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Final
@@ -14,6 +16,35 @@ CALL_SECONDS: Final = 60.0
 # Forgetting rewrites the whole file; an export reads it.
 LONG_CALL_SECONDS: Final = 3600.0
 
+# Calls that carry a request_id: asked again with the same one where the answer was lost, they act once.
+_REPEATED: Final = {
+    "methodConfig": [
+        {
+            "name": [{"service": "becas.ft.v1.ModelService", "method": method} for method in ("Promote", "Rollback")],
+            "retryPolicy": {
+                "maxAttempts": 5,
+                "initialBackoff": "0.5s",
+                "backoffMultiplier": 2,
+                "maxBackoff": "4s",
+                "retryableStatusCodes": ["UNAVAILABLE"],
+            },
+        }
+    ]
+}
+_OPTIONS: Final = (
+    ("grpc.service_config", json.dumps(_REPEATED)),
+    ("grpc.max_receive_message_length", -1),
+    ("grpc.enable_http_proxy", 0),
+    # A machine that vanishes says nothing: whoever waits for it for hours must ask whether it is there.
+    ("grpc.keepalive_time_ms", 30_000),
+    ("grpc.http2.max_pings_without_data", 0),
+)
+
+
+def new_request_id() -> str:
+    """Names one invocation of a command to the server, over all its attempts."""
+    return uuid.uuid4().hex
+
 
 @contextmanager
 def connect(server: str) -> Iterator[grpc.Channel]:
@@ -23,8 +54,7 @@ def connect(server: str) -> Iterator[grpc.Channel]:
         UnreachableError: nobody answers there.
         RemoteError: the server answered with an error.
     """
-    options = (("grpc.max_receive_message_length", -1), ("grpc.enable_http_proxy", 0))
-    with grpc.insecure_channel(server, options=options) as channel:
+    with grpc.insecure_channel(server, options=_OPTIONS) as channel:
         try:
             yield channel
         except grpc.RpcError as error:

@@ -25,7 +25,7 @@ def promote(  # noqa: PLR0917 - a command has the options that it has
 ) -> None:
     """Point a category at a model whose trial passed; shows the report and asks first."""
     from becas.ft.v1 import model_pb2, model_service_pb2_grpc
-    from becas_ft.cli.connection import CALL_SECONDS, connect
+    from becas_ft.cli.connection import CALL_SECONDS, connect, new_request_id
     from becas_ft.messages import to_json
 
     with connect(server) as channel:
@@ -33,7 +33,9 @@ def promote(  # noqa: PLR0917 - a command has the options that it has
             _show(channel, model)
             typer.confirm(f"Promote {model}?", abort=True, err=as_json)
         stub = model_service_pb2_grpc.ModelServiceStub(channel)
-        request = model_pb2.PromoteRequest(model=model, actor=getpass.getuser(), reason=reason, force=force)
+        request = model_pb2.PromoteRequest(
+            model=model, actor=getpass.getuser(), reason=reason, force=force, request_id=new_request_id()
+        )
         done = stub.Promote(request, timeout=CALL_SECONDS)
     typer.echo(to_json(done) if as_json else f"{done.alias.name} answers with {done.alias.model}")
 

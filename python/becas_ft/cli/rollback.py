@@ -19,7 +19,7 @@ def rollback(
 ) -> None:
     """Point a category back at an earlier model."""
     from becas.ft.v1 import example_pb2, model_pb2, model_service_pb2_grpc
-    from becas_ft.cli.connection import CALL_SECONDS, connect
+    from becas_ft.cli.connection import CALL_SECONDS, connect, new_request_id
     from becas_ft.messages import enum_value, to_json
 
     request = model_pb2.RollbackRequest(
@@ -27,6 +27,7 @@ def rollback(
         reason=reason,
         to_version=to_version,
         actor=getpass.getuser(),
+        request_id=new_request_id(),
     )
     with connect(server) as channel:
         done = model_service_pb2_grpc.ModelServiceStub(channel).Rollback(request, timeout=CALL_SECONDS)

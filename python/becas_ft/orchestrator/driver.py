@@ -38,6 +38,7 @@ class Doing:
         promote: promotes a model as an actor, for a reason.
         trial: the plan of a shadow test of a candidate against a base model.
         request: what the pipeline asks of a training that it starts by itself.
+        figures: what a trial that makes way for another one has shown.
         now: seconds since the epoch.
         base: what answers for a category before anything is promoted; None where nobody can tell.
         seen: a model's last answers in production since a time (seconds since the epoch), oldest first.
@@ -47,6 +48,7 @@ class Doing:
     promote: Callable[[str, str, str], Awaitable[object]]
     trial: Callable[[CategoryNumber, str, str], trials.Plan]
     request: Callable[[CategoryNumber], training_pb2.TrainRequest]
+    figures: trials.Figures
     now: Callable[[], float] = time.time
     base: Callable[[CategoryNumber], Awaitable[str]] | None = None
     seen: Callable[[str, float], Sequence[records_pb2.Answer]] = lambda _, __: ()
@@ -128,7 +130,7 @@ class Driver:
         match due.action:
             case Action.SET_UP_TRIAL:
                 plan = self._doing.trial(job.category, view.answering or job.base_model, job.model)
-                await self._write(partial(_set_up, plan=plan))
+                await self._write(partial(_set_up, plan=plan, figures=self._doing.figures))
             case Action.OFFER:
                 judgement = await asyncio.to_thread(self._doing.judge, job.model)
                 await self._jobs.pass_gate(
@@ -223,8 +225,8 @@ def _with_evidence(
     )
 
 
-def _set_up(transaction: WriteTransaction, plan: trials.Plan) -> None:
+def _set_up(transaction: WriteTransaction, plan: trials.Plan, figures: trials.Figures) -> None:
     running = trials.running_trial(transaction, plan.category)
     if running is not None and not running.watch and running.base_model != plan.base_model:
-        trials.stop(transaction, running.trial_id, "another model answers")
-    trials.set_up(transaction, plan)
+        trials.stop(transaction, running.trial_id, "another model answers", figures)
+    trials.set_up(transaction, plan, figures)

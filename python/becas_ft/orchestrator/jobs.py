@@ -68,6 +68,7 @@ class Parts:
         folder: holds a folder a job.
         categories: by number.
         base_of: the base model of a category (by name), or of a name such as `qwen`.
+        figures: what a candidate's trial has shown, where it ends with its job.
     """
 
     core: Core
@@ -77,6 +78,7 @@ class Parts:
     folder: Path
     categories: dict[int, Category]
     base_of: Callable[[str, str], str]
+    figures: trials.Figures
 
 
 class Jobs:
@@ -471,7 +473,7 @@ class Jobs:
             job.ended.FromMilliseconds(int(self._now() * 1000))
             if happening is not Happening.FAIL:
                 _count_as_training(transaction, job)
-            _drop_candidate(transaction, job, words)
+            _drop_candidate(transaction, job, words, self._parts.figures)
             transaction.put(JOBS, job_id, job)
             published.publish(
                 transaction,
@@ -607,14 +609,14 @@ def _count_as_training(transaction: WriteTransaction, job: training_pb2.Job) -> 
     transaction.set_number(f"{_TRAINED_MS}:{name}", transaction.number(f"{_BEGUN_MS}:{name}"))
 
 
-def _drop_candidate(transaction: WriteTransaction, job: training_pb2.Job, why: str) -> None:
+def _drop_candidate(transaction: WriteTransaction, job: training_pb2.Job, why: str, figures: trials.Figures) -> None:
     """A candidate that is not wanted is not tested any further, and answers nobody."""
     canary_record.end(
         transaction, job.category, why, actor=canary_record.OPERATOR if job.cancelled else limits.PIPELINE
     )
     trial = trials.running_trial(transaction, job.category)
     if job.model and trial is not None and trial.candidate_model == job.model and not trial.watch:
-        trials.stop(transaction, trial.trial_id, why)
+        trials.stop(transaction, trial.trial_id, why, figures)
     model = transaction.get(MODELS, job.model) if job.model else None
     if model is not None and model.state == model_pb2.MODEL_STATE_CANDIDATE:
         registry.set_state(transaction, job.model, model_pb2.MODEL_STATE_REFUSED)

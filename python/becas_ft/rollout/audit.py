@@ -2,6 +2,7 @@
 
 import hashlib
 from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 
 from becas.ft.v1 import model_pb2
 from becas_ft.ledger import ReadTransaction, WriteTransaction
@@ -35,12 +36,42 @@ def entries(transaction: ReadTransaction, *, after: int = 0) -> Iterator[model_p
     return (entry for _, entry in transaction.scan(AUDIT, after=after))
 
 
+@dataclass(frozen=True)
+class Checked:
+    """What a look along the chain found.
+
+    Arguments:
+        sound: entries from the first one on whose hashes are right.
+        hash: of the last of them, hexadecimal; whoever keeps it elsewhere notices later that the end was cut off or
+            the whole log was written anew, which no chain shows by itself.
+        broken: sequence of the entry where the chain breaks; None where it does not.
+    """
+
+    sound: int
+    hash: str
+    broken: int | None
+
+
+def check(log: Iterable[model_pb2.AuditEntry]) -> Checked:
+    """Recomputes the chain from its first entry to its first break; takes the whole log, oldest first."""
+    sound, previous = 0, GENESIS
+    for entry in log:
+        if not _follows(entry, sound + 1, previous):
+            return Checked(sound, previous, entry.sequence)
+        sound, previous = sound + 1, entry.hash
+    return Checked(sound, previous, None)
+
+
 def broken_links(log: Iterable[model_pb2.AuditEntry]) -> list[int]:
     """Sequences of entries that were changed or whose predecessor was removed; takes the whole log."""
     broken = []
     previous, expected = GENESIS, 1
     for entry in log:
-        if entry.sequence != expected or entry.hash != chain_hash(previous, entry):
+        if not _follows(entry, expected, previous):
             broken.append(entry.sequence)
         previous, expected = entry.hash, entry.sequence + 1
     return broken
+
+
+def _follows(entry: model_pb2.AuditEntry, sequence: int, previous: str) -> bool:
+    return entry.sequence == sequence and entry.hash == chain_hash(previous, entry)

@@ -44,6 +44,7 @@ def jobs(config: Config, core: Core, runtime: ServerRuntime, ledger: Ledger) -> 
         folder=config.store.data_dir / JOBS_FOLDER,
         categories={int(category.number): category for category in _categories()},
         base_of=runtime.base_of,
+        figures=rollout.figures(config),
     )
     settings = Settings(
         max_examples=training.max_examples,
@@ -92,7 +93,9 @@ def driver(config: Config, jobs: Jobs, ledger: Ledger, promoter: Promoter, produ
         canary=rollout.canary_policy(config),
     )
     judge = partial(rollout.judge, ledger, policy=rollout.policy(config))
-    doing = Doing(judge, promote, trial, request, base=promoter.base_of, seen=production.window)
+    doing = Doing(
+        judge, promote, trial, request, rollout.figures(config), base=promoter.base_of, seen=production.window
+    )
     return Driver(jobs, ledger, rules, doing)
 
 

@@ -14,7 +14,6 @@ from becas_ft._core import Core, categories, output_schema
 from becas_ft.config import Config
 from becas_ft.evidence.detector import Alarm
 from becas_ft.ledger import Ledger, ReadTransaction, WriteTransaction
-from becas_ft.messages import to_json
 from becas_ft.rollout import audit, canary, canary_record, limits, registry, watch
 from becas_ft.rollout.gate import Decision, Policy, Verdict, decide
 from becas_ft.rollout.production import WINDOW, Observed, Production
@@ -93,6 +92,11 @@ def canary_policy(config: Config) -> canary.Policy | None:
     )
 
 
+def figures(config: Config) -> trials.Figures:
+    """The figures of trials, by the policy that they are judged by."""
+    return partial(report.figures_of, policy=policy(config))
+
+
 def judge(ledger: Ledger, model: str, *, policy: Policy) -> Judgement | None:
     """What the newest trial of a model says; None where none was set up since it was last taken out of production.
 
@@ -114,7 +118,7 @@ def _judge(transaction: ReadTransaction, model: str, policy: Policy) -> Judgemen
     if verdict.decision is Decision.PROMOTE and answers not in {trial.base_model, model}:
         reason = f"it was tested against {trial.base_model}, but {answers} answers now: set up a new shadow test"
         verdict = Verdict(Decision.NEED_MORE, (reason,))
-    return Judgement(verdict, figures(report.build(record, policy)), trial.trial_id, trial.base_model)
+    return Judgement(verdict, report.figures(report.build(record, policy)), trial.trial_id, trial.base_model)
 
 
 def _answers(transaction: ReadTransaction, trial: shadow_pb2.Trial) -> str:
@@ -130,13 +134,6 @@ def _taken_out_at(transaction: ReadTransaction, model: str) -> int:
 
 def _took_out(entry: model_pb2.AuditEntry, model: str) -> bool:
     return (entry.action == ROLL_BACK and entry.from_model == model) or canary_record.took_back(entry, model)
-
-
-def figures(found: shadow_pb2.ComparisonReport) -> str:
-    """The figures that decide, as JSON, for the audit log."""
-    whole = json.loads(to_json(found))
-    names = ("judged", "wins", "losses", "ties", "e_value", "e_threshold", "recommendation", "broken_guardrails")
-    return json.dumps({"trial": found.trial.trial_id} | {name: whole[name] for name in names})
 
 
 async def recover(application: "Application") -> None:
@@ -377,7 +374,7 @@ def arrange(transaction: WriteTransaction, config: Config) -> None:
                 horizon=trials.MAXIMUM_HORIZON,
                 watch=True,
             )
-            trials.set_up(transaction, plan)
+            trials.set_up(transaction, plan, figures(config))
 
 
 def _stop(transaction: WriteTransaction, trial: shadow_pb2.Trial, alias: model_pb2.Alias, config: Config) -> None:
@@ -385,5 +382,4 @@ def _stop(transaction: WriteTransaction, trial: shadow_pb2.Trial, alias: model_p
         why = "another model answers"
     else:
         why = "the watched model was rolled back" if trial.watch else "the candidate was promoted"
-    found = report.build(judged.load(transaction, trial.trial_id), policy(config))
-    trials.stop(transaction, trial.trial_id, why, data=figures(found))
+    trials.stop(transaction, trial.trial_id, why, figures(config))

@@ -30,6 +30,7 @@ class ShadowService:
         self._core = application.core
         self._ledger = application.ledger
         self._tester = application.tester
+        self._figures = rollout.figures(application.config)
 
     async def SetUpShadowTest(
         self, request: shadow_pb2.SetUpShadowTestRequest, context: Context
@@ -46,11 +47,13 @@ class ShadowService:
             sample_rate=request.sample_rate
             if request.HasField("sample_rate")
             else self._application.config.shadow.sample_rate,
-            alpha=request.alpha if request.HasField("alpha") else self._application.config.shadow.alpha,
+            alpha=self._alpha(request),
             horizon=request.horizon or self._application.config.shadow.horizon,
         )
         key = checks.request_key(self._core, request.request_id)
-        trial = await self._application.write(self._ledger.write, partial(_set_up, plan=plan, base=base, key=key))
+        trial = await self._application.write(
+            self._ledger.write, partial(_set_up, plan=plan, base=base, key=key, figures=self._figures)
+        )
         return shadow_pb2.SetUpShadowTestResponse(trial=trial)
 
     async def ShadowTest(
@@ -143,8 +146,19 @@ class ShadowService:
         del context
         trial_id = checks.required("trial_id", request.trial_id)
         reason = checks.free_text(self._core, "reason", request.reason) or "stopped by an operator"
-        change = partial(trials.stop, trial_id=trial_id, reason=reason)
+        change = partial(trials.stop, trial_id=trial_id, reason=reason, figures=self._figures)
         return shadow_pb2.StopShadowTestResponse(trial=await self._application.write(self._ledger.write, change))
+
+    def _alpha(self, request: shadow_pb2.SetUpShadowTestRequest) -> float:
+        """The request's error level; what all versions of a category share out is not for one request to raise."""
+        most = self._application.config.shadow.alpha
+        if not request.HasField("alpha"):
+            return most
+        if not 0 < request.alpha <= most:
+            raise InvalidArgumentError(
+                "alpha", f"must be over 0 and at most shadow.alpha, which is {most:g}: send less, or leave it out"
+            )
+        return request.alpha
 
     def _named(self, request_id: str) -> str:
         """The pseudonym of the request that a request_id or a pair_id names."""
@@ -201,7 +215,9 @@ def _own_request_id(application: Application, request_id: str) -> None:
         raise InvalidArgumentError("request_id", f"must not begin with {' or '.join(_PREFIXES)}: choose another")
 
 
-def _set_up(transaction: WriteTransaction, plan: trials.Plan, base: str, key: str) -> shadow_pb2.Trial:
+def _set_up(
+    transaction: WriteTransaction, plan: trials.Plan, base: str, key: str, figures: trials.Figures
+) -> shadow_pb2.Trial:
     if key and (answered := transaction.get(ANSWERED, f"{_SET_UP}:{key}")) is not None:
         return trials.get(transaction, answered.evidence)
     answers = _answering(transaction, plan) or base
@@ -212,7 +228,7 @@ def _set_up(transaction: WriteTransaction, plan: trials.Plan, base: str, key: st
     registry.get(transaction, plan.base_model)
     if candidate.category not in {0, plan.category}:
         raise InvalidArgumentError("candidate_model", "answers for another category: name one of this category")
-    trial = trials.set_up(transaction, plan)
+    trial = trials.set_up(transaction, plan, figures)
     if key:
         transaction.put(ANSWERED, f"{_SET_UP}:{key}", model_pb2.AuditEntry(action=_SET_UP, evidence=trial.trial_id))
     return trial

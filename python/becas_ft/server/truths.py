@@ -9,7 +9,7 @@ from becas_ft.ledger import WriteTransaction
 from becas_ft.rollout.gate import Policy, decide
 from becas_ft.server import rollout
 from becas_ft.server.application import Application
-from becas_ft.shadow import judged, report, trials, truth
+from becas_ft.shadow import judged, trials, truth
 
 _INTERVAL: Final = 1.0
 _ENDING_INTERVAL: Final = 10
@@ -55,7 +55,7 @@ def _end(application: Application, trial_id: str, policy: Policy) -> bool:
         return False
 
     def end(transaction: WriteTransaction) -> bool:
-        data = rollout.figures(report.build(record, policy))
-        return trials.end_decided(transaction, trial_id, decide(evidence, policy), data)
+        figures = rollout.figures(application.config)
+        return trials.end_decided(transaction, trial_id, decide(evidence, policy), figures)
 
     return application.ledger.write(end)

@@ -1,5 +1,6 @@
 """The report: everything a trial has shown, and what it says to do, in figures and in plain words."""
 
+import json
 import math
 
 import numpy as np
@@ -7,10 +8,13 @@ import numpy as np
 from becas.ft.ledger.v1 import records_pb2
 from becas.ft.v1 import shadow_pb2
 from becas_ft.evidence import calibration, decision, intervals, latency, mcnemar, pairs, ratio
+from becas_ft.ledger import ReadTransaction
+from becas_ft.messages import to_json
 from becas_ft.rollout.gate import Decision, Policy, Verdict, decide
 from becas_ft.shadow import grade, judged
 
 _LARGEST = 1e308
+_DECISIVE = ("judged", "wins", "losses", "ties", "e_value", "e_threshold", "recommendation", "broken_guardrails")
 _RECOMMENDATIONS = {
     Decision.PROMOTE: shadow_pb2.RECOMMENDATION_PROMOTE_B,
     Decision.KEEP: shadow_pb2.RECOMMENDATION_KEEP_A,
@@ -70,6 +74,20 @@ def build(record: judged.Record, policy: Policy) -> shadow_pb2.ComparisonReport:
     report.quality_score = _quality(report)
     report.reasoning = _reasoning(report, verdict, summary.unjudged, needed)
     return report
+
+
+def figures(found: shadow_pb2.ComparisonReport) -> str:
+    """The figures that decide, as JSON, for the audit log and published events."""
+    whole = json.loads(to_json(found))
+    return json.dumps({"trial": found.trial.trial_id} | {name: whole[name] for name in _DECISIVE})
+
+
+def figures_of(transaction: ReadTransaction, trial_id: str, policy: Policy) -> str:
+    """The figures of a trial as it stands.
+
+    Raises: UnknownTrialError.
+    """
+    return figures(build(judged.load(transaction, trial_id), policy))
 
 
 def _winner(wins: int, losses: int) -> "shadow_pb2.Winner.ValueType":

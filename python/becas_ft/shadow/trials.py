@@ -1,6 +1,8 @@
 """Trials: what decides is fixed when one is set up; one runs at a time in a category."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
+from typing import TypeAlias
 
 from becas.ft.ledger.v1 import records_pb2
 from becas.ft.v1 import example_pb2, published_event_pb2, shadow_pb2
@@ -11,6 +13,9 @@ from becas_ft.rollout import canary_record, published, registry
 from becas_ft.rollout.gate import Decision, Verdict
 
 MAXIMUM_HORIZON = 1_000_000
+
+Figures: TypeAlias = Callable[[ReadTransaction, str], str]
+"""What the trial of an id has shown, as JSON: published with its end."""
 
 
 class UnknownTrialError(Exception):
@@ -64,17 +69,14 @@ def with_base(plan: Plan, base_model: str) -> Plan:
     return replace(plan, base_model=base_model)
 
 
-def set_up(transaction: WriteTransaction, plan: Plan) -> shadow_pb2.Trial:
-    """Starts a trial.
+def set_up(transaction: WriteTransaction, plan: Plan, figures: Figures) -> shadow_pb2.Trial:
+    """Starts a trial, in the place of a watch, or of one of the same candidate that has no pair yet.
 
     Raises: UnknownModelError for a candidate that is not registered; TrialRunningError.
     """
     running = running_trial(transaction, plan.category)
-    if running is not None and running.watch and not plan.watch:
-        # A watch lasts until something newer is tested: it never stands in a candidate's way.
-        stop(transaction, running.trial_id, "a new candidate is tested")
-    elif running is not None:
-        raise TrialRunningError(f"{running.trial_id} is running: stop it first")
+    if running is not None:
+        stop(transaction, running.trial_id, _why_it_makes_way(transaction, running, plan), figures)
     candidate = registry.get(transaction, plan.base_model if plan.watch else plan.candidate_model)
     name = registry.category_name(plan.category)
     number = transaction.number(f"trials:{name}") + 1
@@ -99,6 +101,17 @@ def set_up(transaction: WriteTransaction, plan: Plan) -> shadow_pb2.Trial:
     transaction.put(TRIALS, trial.trial_id, trial)
     transaction.put(TRIAL_COUNTS, trial.trial_id, records_pb2.TrialCounts())
     return trial
+
+
+def _why_it_makes_way(transaction: ReadTransaction, running: shadow_pb2.Trial, plan: Plan) -> str:
+    if running.watch and not plan.watch:
+        # A watch lasts until something newer is tested: it never stands in a candidate's way.
+        return "a new candidate is tested"
+    same = running.candidate_model == plan.candidate_model and running.watch == plan.watch
+    if same and not any(transaction.scan(PAIRS, prefix=f"{running.trial_id}/")):
+        # Nobody has seen anything of it that could have moved them to begin anew.
+        return "set up anew before its first pair"
+    raise TrialRunningError(f"{running.trial_id} is running: stop it first")
 
 
 def _spent(transaction: ReadTransaction, category: int) -> int:
@@ -144,7 +157,7 @@ def all_trials(transaction: ReadTransaction) -> list[shadow_pb2.Trial]:
     return sorted(found, key=lambda trial: (trial.created.seconds, trial.created.nanos), reverse=True)
 
 
-def end_decided(transaction: WriteTransaction, trial_id: str, verdict: Verdict, data: str = "") -> bool:
+def end_decided(transaction: WriteTransaction, trial_id: str, verdict: Verdict, figures: Figures) -> bool:
     """Ends a trial whose horizon is reached or that is given up; whether it did.
 
     One that passed goes on while its candidate is in a canary: each step asks for its evidence.
@@ -154,7 +167,7 @@ def end_decided(transaction: WriteTransaction, trial_id: str, verdict: Verdict, 
     running = canary_record.of(transaction, get(transaction, trial_id).category)
     if verdict.decision is Decision.PROMOTE and running is not None and running.trial_id == trial_id:
         return False
-    stop(transaction, trial_id, "; ".join(verdict.reasons), data)
+    stop(transaction, trial_id, "; ".join(verdict.reasons), figures)
     return True
 
 
@@ -166,8 +179,8 @@ def newest_of(transaction: ReadTransaction, candidate_model: str) -> shadow_pb2.
     )
 
 
-def stop(transaction: WriteTransaction, trial_id: str, reason: str, data: str = "") -> shadow_pb2.Trial:
-    """Ends a trial and publishes it; an ended one stays as it is.
+def stop(transaction: WriteTransaction, trial_id: str, reason: str, figures: Figures) -> shadow_pb2.Trial:
+    """Ends a trial and publishes it with its figures; an ended one stays as it is.
 
     Raises: UnknownTrialError.
     """
@@ -186,7 +199,7 @@ def stop(transaction: WriteTransaction, trial_id: str, reason: str, data: str = 
             model=trial.candidate_model,
             trial_id=trial_id,
             reason=reason,
-            data=data,
+            data=figures(transaction, trial_id),
         ),
     )
     return trial
