@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from pydantic import ValidationError
 
-from becas_ft.config import DEFAULT_TOML, Config, load
+from becas_ft.config import DEFAULT_TOML, Config, is_loopback, load
 from becas_ft.errors import ConfigurationError
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -83,7 +83,7 @@ def test_all_problems_at_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
     file = tmp_path / "becas.toml"
     file.write_text(
         "[store]\ncapacity = 0\ncapcity = 5\n[scoring]\nbronze = 9_500\n[shadow]\nsample_rate = 2\n"
-        '[server]\nlisten = "0.0.0.0:50051"\n[store.retention_days]\nscams = 3\n[nonsense]\nx = 1\n'
+        '[server]\nlisten = "50051"\ndashboard = "0.0.0.0:8080"\n[store.retention_days]\nscams = 3\n[nonsense]\nx = 1\n'
     )
     monkeypatch.setenv("BECAS_FT_LOG__LEVEL", "loud")
 
@@ -99,9 +99,8 @@ def test_all_problems_at_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
         "nonsense: there is no such setting",
     ):
         assert problem in caught.value.problems
-    assert any(
-        problem.startswith("server.listen: other addresses than this machine's") for problem in caught.value.problems
-    )
+    for start in ("server.listen: write HOST:PORT", "server.dashboard: HTTP is for this machine only"):
+        assert any(problem.startswith(start) for problem in caught.value.problems)
     assert any(problem.startswith("log.level: ") for problem in caught.value.problems)
 
 
@@ -111,15 +110,21 @@ def test_all_problems_at_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
 )
 def test_this_machine_may_be_listened_on(text: str) -> None:
     """Loopback and sockets need neither TLS nor tokens."""
-    assert load(overrides={"server": {"listen": text}}).server.listen == text
+    assert is_loopback(load(overrides={"server": {"listen": text}}).server.listen)
 
 
-@pytest.mark.parametrize(
-    "text", ["0.0.0.0:50051", "[::]:50051", "192.0.2.7:50051", "50051", "127.0.0.1", "127.0.0.1:70000"]
-)
-def test_no_other_address_may_be_listened_on(text: str) -> None:
-    """Without TLS and tokens no port is opened to the network."""
-    with pytest.raises(ConfigurationError, match=r"server\.listen: "):
+@pytest.mark.parametrize("text", ["0.0.0.0:50051", "[::]:50051", "192.0.2.7:50051", "becas.example:50051"])
+def test_other_addresses_are_not_this_machine(text: str) -> None:
+    """What others can reach is told apart: the server wants TLS and tokens there, and HTTP stays at home."""
+    assert not is_loopback(load(overrides={"server": {"listen": text}}).server.listen)
+    with pytest.raises(ConfigurationError, match=r"server\.dashboard: HTTP is for this machine only"):
+        load(overrides={"server": {"dashboard": text}})
+
+
+@pytest.mark.parametrize("text", ["50051", "127.0.0.1", ":50051", "127.0.0.1:70000", "127.0.0.1:http"])
+def test_addresses_are_host_and_port(text: str) -> None:
+    """Anything else is a problem that shows the form."""
+    with pytest.raises(ConfigurationError, match=r"server\.listen: write HOST:PORT"):
         load(overrides={"server": {"listen": text}})
 
 

@@ -63,8 +63,8 @@ def is_loopback(value: str) -> bool:
 
 
 def loopback_address(value: str) -> str:
-    """An address that only this machine can reach."""
-    if not is_loopback(address(value)):
+    """An address that only this machine can reach; empty: none."""
+    if value and not is_loopback(address(value)):
         raise ValueError("HTTP is for this machine only: use 127.0.0.1 or [::1], and a proxy with TLS before it")
     return value
 
@@ -83,7 +83,7 @@ class Server(Section):
     """The gRPC server."""
 
     listen: Address = "127.0.0.1:50051"
-    dashboard: LoopbackAddress | Literal[""] = ""
+    dashboard: LoopbackAddress = ""
     access_dir: str = ""
     tls_cert: str = ""
     tls_key: str = ""
