@@ -121,23 +121,22 @@ def test_a_client_certificate(offline_cli: CommandLine, admin: str, data_dir: Pa
     assert wrong.code == 2
 
 
-def test_commands_call_a_guarded_server(
-    offline_cli: CommandLine, beyond: ServerProcess, admin: str, inputs: Path, tmp_path: Path
-) -> None:
+def test_commands_call_a_guarded_server(beyond: ServerProcess, admin: str, inputs: Path, tmp_path: Path) -> None:
     """With authority and token, from the environment or as options, commands work; each error names its remedy."""
     file = inputs / "token"
     file.write_text(f"{admin}\n")
     authority = str(beyond.data_dir / "access" / "ca.pem")
-    server = {"BECAS_FT_SERVER": beyond.address}
+    call = CommandLine(tmp_path / "cli", beyond.address)
+    named = ("--ca", authority, "--token-file", file)
+    scams = ("--category", "scam_detection", "--out", inputs / "set")
 
-    by_variable = offline_cli("stats", "--json", **server, BECAS_FT_CA=authority, BECAS_FT_TOKEN=admin)
-    by_option = offline_cli("--ca", authority, "--token-file", str(file), "stats", "--json", **server)
-    streamed = offline_cli("--ca", authority, "--token-file", str(file), "export", "--category", "scam_detection",
-        "--out", inputs / "set", **server)  # fmt: skip
-    without = offline_cli("stats", **server, BECAS_FT_CA=authority)
-    wrong = offline_cli("stats", **server, BECAS_FT_CA=authority, BECAS_FT_TOKEN=admin[:-1])
-    plain = offline_cli("stats", **server, BECAS_FT_TOKEN=admin)
-    no_file = offline_cli("--ca", authority, "--token-file", "nowhere", "stats", **server)
+    by_variable = call("stats", "--json", BECAS_FT_CA=authority, BECAS_FT_TOKEN=admin)
+    by_option = call(*named, "stats", "--json")
+    streamed = call(*named, "export", *scams)
+    without = call("stats", BECAS_FT_CA=authority)
+    wrong = call("stats", BECAS_FT_CA=authority, BECAS_FT_TOKEN=admin[:-1])
+    plain = call("stats", BECAS_FT_TOKEN=admin)
+    no_file = call("--ca", authority, "--token-file", "nowhere", "stats")
 
     assert by_variable.code == by_option.code == 0, by_variable.stderr
     assert by_variable.json() == by_option.json()
@@ -172,7 +171,7 @@ def test_grpcurl(start_server: ServerStarter, data_dir: Path) -> None:
         pytest.skip("there is no grpcurl: make grpcurl")
     made = keys(data_dir / "access")
     server = start_server(**made.settings())
-    trust = [grpcurl, "-cacert", made.folder.ca]
+    trust: list[str | Path] = [grpcurl, "-cacert", made.folder.ca]
 
     def run(*options: str | Path) -> "subprocess.CompletedProcess[str]":
         return subprocess.run(

@@ -147,10 +147,10 @@ def test_guarded_server(
     server = start_server(**made.settings())
     token = inputs / "token"
     token.write_text(f"{made.secrets['bot']}\n")
-    trust = {"BECAS_FT_CA": str(made.folder.ca)}
+    authority = str(made.folder.ca)
 
-    receipts, _ = wait_for_end(bot.start(server.address, BECAS_FT_TOKEN_FILE=str(token), **trust))
-    refused = bot.start(server.address, **trust)
+    receipts, _ = wait_for_end(bot.start(server.address, BECAS_FT_CA=authority, BECAS_FT_TOKEN_FILE=str(token)))
+    refused = bot.start(server.address, BECAS_FT_CA=authority)
     _, stderr = refused.communicate(timeout=BOT_SECONDS)
 
     assert brief(receipts) == RECEIPTS

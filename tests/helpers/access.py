@@ -13,6 +13,8 @@ from becas_ft.access.roles import Role
 from helpers.rpc import code_of
 from helpers.server import ServerProcess
 
+Metadata = tuple[tuple[str, str | bytes], ...]
+
 # Bytes that are no message: a call that is let through ends with another code than one that is refused.
 NO_MESSAGE = b"\x0a\xff"
 STATS = "/becas.ft.v1.DatasetService/GetTrainingStats"
@@ -73,13 +75,13 @@ def keys(path: Path) -> Keys:
     return Keys(AccessFolder(path)).make()
 
 
-def bearer(secret: str) -> list[tuple[str, str]]:
+def bearer(secret: str) -> Metadata:
     """The metadata of a token."""
-    return [("authorization", f"Bearer {secret}")]
+    return (("authorization", f"Bearer {secret}"),)
 
 
 def error_of(
-    channel: grpc.Channel, method: str, metadata: Sequence[tuple[str, str]] = (), request: bytes = NO_MESSAGE
+    channel: grpc.Channel, method: str, metadata: Metadata = (), request: bytes = NO_MESSAGE
 ) -> grpc.RpcError | None:
     """How a call ends; None where it ends well."""
     name = method.rpartition("/")[2]
@@ -99,7 +101,7 @@ def error_of(
     return None
 
 
-def answered(channel: grpc.Channel, method: str, metadata: Sequence[tuple[str, str]] = ()) -> bool:
+def answered(channel: grpc.Channel, method: str, metadata: Metadata = ()) -> bool:
     """Whether a call got past the guard."""
     error = error_of(channel, method, metadata)
     return error is None or code_of(error) not in REFUSED

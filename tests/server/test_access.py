@@ -17,7 +17,7 @@ from becas.ft.v1 import event_service_pb2_grpc, ingest_service_pb2_grpc, publish
 from becas_ft.access import tokens
 from becas_ft.access.roles import ROLES, Role, may_call
 from helpers import events
-from helpers.access import STATS, Keys, answered, bearer, error_of, keys
+from helpers.access import STATS, Keys, Metadata, answered, bearer, error_of, keys
 from helpers.rpc import INGEST, details, raw_stream, raw_unary, until_error
 from helpers.server import ServerProcess, ServerStarter
 
@@ -32,7 +32,7 @@ class Guarded:
     process: ServerProcess
     keys: Keys
 
-    def as_(self, role: Role) -> list[tuple[str, str]]:
+    def as_(self, role: Role) -> Metadata:
         """The metadata of a role's token."""
         return bearer(self.keys.secrets[role])
 
@@ -104,8 +104,8 @@ def test_health_is_open(channel: grpc.Channel) -> None:
 def test_wrong_tokens(shared: Guarded, channel: grpc.Channel) -> None:
     """Whatever is not exactly one known token by its scheme is TOKEN_UNKNOWN."""
     secret = shared.keys.secrets[Role.ADMIN]
-    wrong: list[list[tuple[str, str]]] = [
-        [("authorization", value)]
+    wrong: list[Metadata] = [
+        (("authorization", value),)
         for value in ("", "Bearer", "Bearer ", secret, f"Basic {secret}", f"Bearer {secret[:-1]}", f"Bearer {secret}x")
     ]
     wrong.append(bearer(secret) + bearer(secret))
@@ -114,7 +114,7 @@ def test_wrong_tokens(shared: Guarded, channel: grpc.Channel) -> None:
         assert error is not None, metadata
         assert (details(error).code, details(error).reason) == (grpc.StatusCode.UNAUTHENTICATED, "TOKEN_UNKNOWN")
 
-    assert answered(channel, STATS, [("authorization", f"bearer  {secret}")])
+    assert answered(channel, STATS, (("authorization", f"bearer  {secret}"),))
 
 
 def test_denial_names_role_and_roles_for_programs(shared: Guarded, channel: grpc.Channel) -> None:

@@ -190,7 +190,7 @@ def test_limits_of_a_connection(start_server: ServerStarter) -> None:
             error = error_of(third, method, request=b"")
             assert error is not None
             assert code_of(error) is grpc.StatusCode.UNAVAILABLE
-        error = error_of(first, method, [("x-large", "a" * 6000)], request=b"")
+        error = error_of(first, method, (("x-large", "a" * 6000),), request=b"")
         assert error is not None
         assert code_of(error) is grpc.StatusCode.RESOURCE_EXHAUSTED
 
