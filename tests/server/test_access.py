@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Iterator
+from contextvars import copy_context
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -16,6 +17,7 @@ from grpc_status import rpc_status
 from becas.ft.v1 import event_service_pb2_grpc, ingest_service_pb2_grpc, published_event_pb2
 from becas_ft.access import tokens
 from becas_ft.access.roles import ROLES, Role, may_call
+from becas_ft.server import access
 from helpers import events
 from helpers.access import STATS, Keys, Metadata, answered, bearer, error_of, keys
 from helpers.rpc import INGEST, details, raw_stream, raw_unary, until_error
@@ -227,6 +229,18 @@ def test_streams_are_logged_by_name(own: Guarded) -> None:
 
     [line] = [line for line in own.process.log() if line.get("method") == SUBSCRIBE]
     assert (line["token"], line["role"]) == ("labeller", "labeller")
+
+
+def test_the_audit_log_names_the_token() -> None:
+    """Beside what the caller calls himself stands the name of the token; no caller can leave it out."""
+    token = tokens.issue("dana-laptop", Role.OPERATOR).token
+
+    def with_token() -> str:
+        access._caller.set(token)
+        return access.signed("dana")
+
+    assert access.signed("dana") == "dana"
+    assert copy_context().run(with_token) == "dana (token dana-laptop)"
 
 
 def test_loopback_is_open_unless_told_otherwise(start_server: ServerStarter, data_dir: Path) -> None:

@@ -92,9 +92,11 @@ def test_a_new_certificate_without_a_restart(beyond: ServerProcess, made: Keys) 
         assert answered(before, STATS, admin)
         with made.channel(beyond) as after:
             assert answered(after, STATS, admin)
-    problems = [line["problem"] for line in beyond.log() if line["event"] == "tls_unusable"]
-    assert len(problems) == 1
-    assert "the key is not the certificate's" in problems[0]
+        made.folder.server_cert.unlink()
+        assert served_by(beyond, made) == served_by(beyond, made) == second
+    mismatched, missing = [line["problem"] for line in beyond.log() if line["event"] == "tls_unusable"]
+    assert "the key is not the certificate's" in mismatched
+    assert "server.pem: No such file" in missing
 
 
 def test_clients_with_certificates_only(start_server: ServerStarter, made: Keys) -> None:

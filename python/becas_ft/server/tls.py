@@ -38,8 +38,8 @@ class Certificate:
         self._key = key
         self._client_ca = client_ca
         self._lock = threading.Lock()
+        self._seen = self._signature()
         try:
-            self._seen = self._signature()
             self._first = self._read()
         except certificates.CertificateError as error:
             raise ConfigurationError([f"server.tls_cert: {error}"]) from error
@@ -53,11 +53,11 @@ class Certificate:
 
     def _changed(self) -> grpc.ServerCertificateConfiguration | None:
         with self._lock:
+            seen = self._signature()
+            if seen == self._seen:
+                return None
+            self._seen = seen
             try:
-                seen = self._signature()
-                if seen == self._seen:
-                    return None
-                self._seen = seen
                 return self._read()
             except certificates.CertificateError as error:
                 _log.error("tls_unusable", problem=str(error))
@@ -85,11 +85,12 @@ class Certificate:
         return grpc.ssl_server_certificate_configuration([(key, chain)], authorities)
 
     def _signature(self) -> tuple[int, ...]:
+        """What changes with any of the files; nothing where one is missing, which reading them then reports."""
         paths = [self._certificate, self._key, *([self._client_ca] if self._client_ca else ())]
         try:
             found = [path.stat() for path in paths]
-        except OSError as error:
-            raise certificates.CertificateError(f"{error.filename}: {error.strerror}") from error
+        except OSError:
+            return ()
         return tuple(number for one in found for number in (one.st_ino, one.st_size, one.st_mtime_ns, one.st_mode))
 
 
