@@ -121,6 +121,24 @@ def test_other_addresses_are_not_this_machine(text: str) -> None:
         load(overrides={"server": {"dashboard": text}})
 
 
+def test_auto_is_a_setting_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Auto and a value can be written; anything else is a problem by the setting's own name."""
+    monkeypatch.setenv("BECAS_FT_SERVER__REQUIRE_TOKENS", "auto")
+    monkeypatch.setenv("BECAS_FT_SERVER__CLIENT_REQUESTS_PER_SECOND", "0")
+    server = load().server
+    assert (server.require_tokens, server.client_requests_per_second) == (None, 0)
+
+    for name in ("REQUIRE_TOKENS", "CLIENT_REQUESTS_PER_SECOND", "CLIENT_BYTES_PER_SECOND"):
+        monkeypatch.setenv(f"BECAS_FT_SERVER__{name}", "-x")
+    with pytest.raises(ConfigurationError) as caught:
+        load()
+    assert [problem.partition(": ")[0] for problem in caught.value.problems] == [
+        "server.require_tokens",
+        "server.client_requests_per_second",
+        "server.client_bytes_per_second",
+    ]
+
+
 @pytest.mark.parametrize("text", ["50051", "127.0.0.1", ":50051", "127.0.0.1:70000", "127.0.0.1:http"])
 def test_addresses_are_host_and_port(text: str) -> None:
     """Anything else is a problem that shows the form."""

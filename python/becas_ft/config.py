@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
 from pydantic import (
     AfterValidator,
     BaseModel,
+    BeforeValidator,
     ByteSize,
     ConfigDict,
     Field,
@@ -39,6 +40,7 @@ Positive = Annotated[int, Field(ge=1)]
 # gRPC takes message sizes as a C int.
 MessageSize = Annotated[ByteSize, Field(ge=KIB, lt=1 << 31)]
 Size = Annotated[ByteSize, Field(ge=1)]
+_AUTO = BeforeValidator(lambda value: None if value == "auto" else value)
 
 
 def address(value: str) -> str:
@@ -88,9 +90,10 @@ class Server(Section):
     tls_cert: str = ""
     tls_key: str = ""
     tls_client_ca: str = ""
-    require_tokens: bool | Literal["auto"] = "auto"
-    client_requests_per_second: Annotated[float, Field(ge=0)] | Literal["auto"] = "auto"
-    client_bytes_per_second: Annotated[ByteSize, Field(ge=0)] | Literal["auto"] = "auto"
+    # None is the file's "auto": whether others can reach the address decides.
+    require_tokens: Annotated[bool | None, _AUTO] = None
+    client_requests_per_second: Annotated[Annotated[float, Field(ge=0)] | None, _AUTO] = None
+    client_bytes_per_second: Annotated[ByteSize | None, _AUTO] = None
     max_connections: Positive = 1024
     max_connection_age_seconds: Annotated[float, Field(ge=1, le=86_400)] = 3600.0
     max_metadata_bytes: Annotated[ByteSize, Field(ge=4 * KIB, le=MIB)] = ByteSize(16 * KIB)

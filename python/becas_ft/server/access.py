@@ -64,7 +64,7 @@ def open_access(config: Config) -> Access:
     """
     server, folder, problems = config.server, AccessFolder(config.access_dir), []
     local = is_loopback(server.listen)
-    required = not local if server.require_tokens == "auto" else server.require_tokens
+    required = not local if server.require_tokens is None else server.require_tokens
     cert, key = Path(server.tls_cert), Path(server.tls_key)
     tls = bool(server.tls_cert)
     if not tls and not local and folder.server_cert.exists():
@@ -96,8 +96,8 @@ def open_access(config: Config) -> Access:
     certificate = Certificate(cert, key, Path(server.tls_client_ca) if server.tls_client_ca else None) if tls else None
     calls, size = server.client_requests_per_second, server.client_bytes_per_second
     limits = ClientLimits(
-        (0.0 if local else CALLS_PER_SECOND) if calls == "auto" else calls,
-        (0 if local else BYTES_PER_SECOND) if size == "auto" else int(size),
+        (0.0 if local else CALLS_PER_SECOND) if calls is None else calls,
+        (0 if local else BYTES_PER_SECOND) if size is None else int(size),
     )
     return Access(certificate, tokens, required, limits)
 
