@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from pydantic import ValidationError
 
-from becas_ft.config import DEFAULT_TOML, Config, load
+from becas_ft.config import DEFAULT_TOML, Config, is_loopback, load
 from becas_ft.errors import ConfigurationError
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -83,7 +83,7 @@ def test_all_problems_at_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
     file = tmp_path / "becas.toml"
     file.write_text(
         "[store]\ncapacity = 0\ncapcity = 5\n[scoring]\nbronze = 9_500\n[shadow]\nsample_rate = 2\n"
-        '[server]\nlisten = "0.0.0.0:50051"\n[store.retention_days]\nscams = 3\n[nonsense]\nx = 1\n'
+        '[server]\nlisten = "50051"\ndashboard = "0.0.0.0:8080"\n[store.retention_days]\nscams = 3\n[nonsense]\nx = 1\n'
     )
     monkeypatch.setenv("BECAS_FT_LOG__LEVEL", "loud")
 
@@ -99,9 +99,8 @@ def test_all_problems_at_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
         "nonsense: there is no such setting",
     ):
         assert problem in caught.value.problems
-    assert any(
-        problem.startswith("server.listen: other addresses than this machine's") for problem in caught.value.problems
-    )
+    for start in ("server.listen: write HOST:PORT", "server.dashboard: HTTP is for this machine only"):
+        assert any(problem.startswith(start) for problem in caught.value.problems)
     assert any(problem.startswith("log.level: ") for problem in caught.value.problems)
 
 
@@ -111,15 +110,39 @@ def test_all_problems_at_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
 )
 def test_this_machine_may_be_listened_on(text: str) -> None:
     """Loopback and sockets need neither TLS nor tokens."""
-    assert load(overrides={"server": {"listen": text}}).server.listen == text
+    assert is_loopback(load(overrides={"server": {"listen": text}}).server.listen)
 
 
-@pytest.mark.parametrize(
-    "text", ["0.0.0.0:50051", "[::]:50051", "192.0.2.7:50051", "50051", "127.0.0.1", "127.0.0.1:70000"]
-)
-def test_no_other_address_may_be_listened_on(text: str) -> None:
-    """Without TLS and tokens no port is opened to the network."""
-    with pytest.raises(ConfigurationError, match=r"server\.listen: "):
+@pytest.mark.parametrize("text", ["0.0.0.0:50051", "[::]:50051", "192.0.2.7:50051", "becas.example:50051"])
+def test_other_addresses_are_not_this_machine(text: str) -> None:
+    """What others can reach is told apart: the server wants TLS and tokens there, and HTTP stays at home."""
+    assert not is_loopback(load(overrides={"server": {"listen": text}}).server.listen)
+    with pytest.raises(ConfigurationError, match=r"server\.dashboard: HTTP is for this machine only"):
+        load(overrides={"server": {"dashboard": text}})
+
+
+def test_auto_is_a_setting_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Auto and a value can be written; anything else is a problem by the setting's own name."""
+    monkeypatch.setenv("BECAS_FT_SERVER__REQUIRE_TOKENS", "auto")
+    monkeypatch.setenv("BECAS_FT_SERVER__CLIENT_REQUESTS_PER_SECOND", "0")
+    server = load().server
+    assert (server.require_tokens, server.client_requests_per_second) == (None, 0)
+
+    for name in ("REQUIRE_TOKENS", "CLIENT_REQUESTS_PER_SECOND", "CLIENT_BYTES_PER_SECOND"):
+        monkeypatch.setenv(f"BECAS_FT_SERVER__{name}", "-x")
+    with pytest.raises(ConfigurationError) as caught:
+        load()
+    assert [problem.partition(": ")[0] for problem in caught.value.problems] == [
+        "server.require_tokens",
+        "server.client_requests_per_second",
+        "server.client_bytes_per_second",
+    ]
+
+
+@pytest.mark.parametrize("text", ["50051", "127.0.0.1", ":50051", "127.0.0.1:70000", "127.0.0.1:http"])
+def test_addresses_are_host_and_port(text: str) -> None:
+    """Anything else is a problem that shows the form."""
+    with pytest.raises(ConfigurationError, match=r"server\.listen: write HOST:PORT"):
         load(overrides={"server": {"listen": text}})
 
 

@@ -28,6 +28,16 @@ func main() {
 	}
 }
 
+// token is the bot's; servers beyond this machine want one.
+func token() (string, error) {
+	path := os.Getenv("BECAS_FT_TOKEN_FILE")
+	if path == "" {
+		return os.Getenv("BECAS_FT_TOKEN"), nil
+	}
+	content, err := os.ReadFile(path)
+	return strings.TrimSpace(string(content)), err
+}
+
 func run() (err error) {
 	server := os.Getenv("BECAS_FT_SERVER")
 	if server == "" {
@@ -40,7 +50,11 @@ func run() (err error) {
 			return err
 		}
 	}
-	bot, err := publisher.Open(server, show)
+	token, err := token()
+	if err != nil {
+		return err
+	}
+	bot, err := publisher.Open(server, publisher.Access{CAFile: os.Getenv("BECAS_FT_CA"), Token: token}, show)
 	if err != nil {
 		return err
 	}

@@ -1,4 +1,5 @@
 // A bot that publishes what it decided about seven invented messages, and prints a receipt a line.
+import { readFileSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
 
 import { Publisher } from './publisher.mjs';
@@ -111,7 +112,17 @@ function name(value, prefix) {
   return short === 'unspecified' ? '' : short;
 }
 
-const publisher = new Publisher(process.env.BECAS_FT_SERVER ?? '127.0.0.1:50051', show);
+/** What stands in the file that a variable names; undefined where it names none. */
+function content(variable) {
+  const path = process.env[variable];
+  return path ? readFileSync(path) : undefined;
+}
+
+const publisher = new Publisher(process.env.BECAS_FT_SERVER ?? '127.0.0.1:50051', show, {
+  ca: content('BECAS_FT_CA'),
+  // Servers beyond this machine want one.
+  token: content('BECAS_FT_TOKEN_FILE')?.toString().trim() ?? process.env.BECAS_FT_TOKEN,
+});
 try {
   const urgent = scam();
   show(urgent, await publisher.publishNow(urgent));

@@ -2,7 +2,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 
-import { credentials, loadPackageDefinition, status } from '@grpc/grpc-js';
+import { credentials, loadPackageDefinition, Metadata, status } from '@grpc/grpc-js';
 import { loadSync } from '@grpc/proto-loader';
 
 const DEADLINE_MS = 10_000;
@@ -52,9 +52,11 @@ export class Publisher {
   /**
    * @param {string} server host and port
    * @param {(event: object, receipt: object) => void} onReceipt told what became of each event given to `publish`
+   * @param {{ ca?: Buffer, token?: string }} access the authority to trust, PEM, the system's where there is none; the
+   *   bot's token, which travels by TLS only. Without both the server has to be on this machine.
    */
-  constructor(server, onReceipt) {
-    this.#client = new IngestService(server, credentials.createInsecure(), {
+  constructor(server, onReceipt, access = {}) {
+    this.#client = new IngestService(server, transport(access), {
       'grpc.service_config': JSON.stringify(SERVICE_CONFIG),
     });
     this.#onReceipt = onReceipt;
@@ -166,4 +168,16 @@ export class Publisher {
       stream.write(request);
     });
   }
+}
+
+function transport({ ca, token }) {
+  if (!ca && !token) return credentials.createInsecure();
+  const tls = credentials.createSsl(ca ?? null);
+  if (!token) return tls;
+  const bearer = credentials.createFromMetadataGenerator((_, done) => {
+    const metadata = new Metadata();
+    metadata.set('authorization', `Bearer ${token}`);
+    done(null, metadata);
+  });
+  return credentials.combineChannelCredentials(tls, bearer);
 }

@@ -6,6 +6,7 @@ import asyncio
 import json
 import os
 import sys
+from pathlib import Path
 
 from publisher import Publisher
 
@@ -143,12 +144,23 @@ def name(value: str, prefix: str) -> str:
     return "" if short == "unspecified" else short
 
 
+def content(variable: str) -> bytes:
+    """What stands in the file that a variable names; empty where it names none."""
+    path = os.environ.get(variable)
+    return Path(path).read_bytes() if path else b""
+
+
+def token() -> str:
+    """The bot's token; servers beyond this machine want one."""
+    return content("BECAS_FT_TOKEN_FILE").decode().strip() or os.environ.get("BECAS_FT_TOKEN", "")
+
+
 async def main() -> None:
     """Publish everything; leaving the block waits for the last receipt."""
     server = os.environ.get("BECAS_FT_SERVER", "127.0.0.1:50051")
     # Seconds between two messages; a chat takes its time.
     pace = float(os.environ.get("BOT_PACE_SECONDS", "0"))
-    async with Publisher(server, show) as publisher:
+    async with Publisher(server, show, ca=content("BECAS_FT_CA"), token=token()) as publisher:
         urgent = scam()
         show(urgent, await publisher.publish_now(urgent))
         for decided in everyday():

@@ -50,10 +50,14 @@ class Publisher:
     Arguments:
         server: host and port.
         on_receipt: told what became of each event given to `publish`.
+        ca: the authority to trust, PEM; the system's where empty.
+        token: the bot's; it travels by TLS only. Without authority and token the server has to be on this machine.
     """
 
-    def __init__(self, server: str, on_receipt: Callable[[Event, Receipt], None]) -> None:
-        self._channel = grpc.aio.insecure_channel(server, [("grpc.service_config", json.dumps(SERVICE_CONFIG))])
+    def __init__(
+        self, server: str, on_receipt: Callable[[Event, Receipt], None], *, ca: bytes = b"", token: str = ""
+    ) -> None:
+        self._channel = _open(server, ca, token)
         self._stub = IngestServiceStub(self._channel)
         self._on_receipt = on_receipt
         self._waiting: asyncio.Queue[Event | None] = asyncio.Queue(BUFFERED_EVENTS)
@@ -153,3 +157,14 @@ class Publisher:
             # Bots that lost the same server must not all come back at once.
             await asyncio.sleep(backoff * random.uniform(0.8, 1.2))  # noqa: S311 - no secret
             backoff = min(2 * backoff, LONGEST_BACKOFF_SECONDS)
+
+
+def _open(server: str, ca: bytes, token: str) -> grpc.aio.Channel:
+    options = [("grpc.service_config", json.dumps(SERVICE_CONFIG))]
+    if not ca and not token:
+        return grpc.aio.insecure_channel(server, options)
+    credentials = grpc.ssl_channel_credentials(ca or None)
+    if token:
+        bearer = grpc.access_token_call_credentials(token)
+        credentials = grpc.composite_channel_credentials(credentials, bearer)
+    return grpc.aio.secure_channel(server, credentials, options)

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
 from pydantic import (
     AfterValidator,
     BaseModel,
+    BeforeValidator,
     ByteSize,
     ConfigDict,
     Field,
@@ -41,30 +42,39 @@ Percent = Annotated[int, Field(gt=0, lt=100)]
 # gRPC takes message sizes as a C int.
 MessageSize = Annotated[ByteSize, Field(ge=KIB, lt=1 << 31)]
 Size = Annotated[ByteSize, Field(ge=1)]
+_AUTO = BeforeValidator(lambda value: None if value == "auto" else value)
 
 
 def address(value: str) -> str:
-    """`HOST:PORT` or `unix:PATH`, of this machine only.
-
-    Anything else needs TLS and tokens: an open port would hand every guild's data to the network.
-    """
+    """`HOST:PORT` or `unix:PATH`."""
     if value.startswith("unix:"):
         return value
     host, separator, port = value.rpartition(":")
-    if not separator or not port.isascii() or not port.isdigit() or int(port) > 65535:  # noqa: PLR2004 - the last port
+    if not separator or not host or not port.isascii() or not port.isdigit() or int(port) > 65535:  # noqa: PLR2004 - the last port
         raise ValueError("write HOST:PORT, such as 127.0.0.1:50051, or unix:PATH")
+    return value
+
+
+def is_loopback(value: str) -> bool:
+    """Whether only this machine can reach an address."""
+    if value.startswith("unix:"):
+        return True
+    host = value.rpartition(":")[0]
     try:
-        loopback = host == "localhost" or ipaddress.ip_address(host.strip("[]")).is_loopback
+        return host == "localhost" or ipaddress.ip_address(host.strip("[]")).is_loopback
     except ValueError:
-        loopback = False
-    if not loopback:
-        raise ValueError(
-            "other addresses than this machine's own need TLS and tokens: use 127.0.0.1, [::1] or unix:PATH"
-        )
+        return False
+
+
+def loopback_address(value: str) -> str:
+    """An address that only this machine can reach; empty: none."""
+    if value and not is_loopback(address(value)):
+        raise ValueError("HTTP is for this machine only: use 127.0.0.1 or [::1], and a proxy with TLS before it")
     return value
 
 
 Address = Annotated[str, AfterValidator(address)]
+LoopbackAddress = Annotated[str, AfterValidator(loopback_address)]
 
 
 class Section(BaseModel):
@@ -77,7 +87,18 @@ class Server(Section):
     """The gRPC server."""
 
     listen: Address = "127.0.0.1:50051"
-    dashboard: Address | Literal[""] = ""
+    dashboard: LoopbackAddress = ""
+    access_dir: str = ""
+    tls_cert: str = ""
+    tls_key: str = ""
+    tls_client_ca: str = ""
+    # None is the file's "auto": whether others can reach the address decides.
+    require_tokens: Annotated[bool | None, _AUTO] = None
+    client_requests_per_second: Annotated[Annotated[float, Field(ge=0)] | None, _AUTO] = None
+    client_bytes_per_second: Annotated[ByteSize | None, _AUTO] = None
+    max_connections: Positive = 1024
+    max_connection_age_seconds: Annotated[float, Field(ge=1, le=86_400)] = 3600.0
+    max_metadata_bytes: Annotated[ByteSize, Field(ge=4 * KIB, le=MIB)] = ByteSize(16 * KIB)
     max_message_bytes: MessageSize = ByteSize(4 * MIB)
     max_concurrent_rpcs: Positive = 1024
     default_deadline_seconds: Seconds = 30.0
@@ -85,6 +106,12 @@ class Server(Section):
     ingest_threads: Annotated[int, Field(ge=1, le=1024)] = 64
     reader_threads: Annotated[int, Field(ge=1, le=256)] = 8
     stream_window: Annotated[int, Field(ge=1, le=1024)] = 16
+
+    @model_validator(mode="after")
+    def _certificate_and_key(self) -> Self:
+        if bool(self.tls_cert) != bool(self.tls_key):
+            raise ValueError("tls_cert and tls_key: name both, or neither")
+        return self
 
 
 class Store(Section):
@@ -268,6 +295,11 @@ class Config(Section):
         if self.server.dashboard.startswith("unix:"):
             raise ValueError("server.dashboard: HTTP needs a host and a port, such as 127.0.0.1:8080")
         return self
+
+    @property
+    def access_dir(self) -> Path:
+        """Where certificates and tokens lie."""
+        return Path(self.server.access_dir) if self.server.access_dir else self.store.data_dir / "access"
 
     @model_validator(mode="after")
     def _events_fit_into_messages(self) -> Self:

@@ -11,6 +11,7 @@
     │   ├── DrainingError               the server is about to stop
     │   ├── UnauthenticatedError        no token, or one that nobody issued
     │   ├── PermissionDeniedError       the token's role does not allow it
+    │   ├── RateLimitedError            a client sends more than it may
     │   └── CommandError                a command of `becas-ft` cannot go on
     │       ├── UsageError              an argument is unusable (exit code 2)
     │       ├── RemoteError             the server answered with an error
@@ -66,6 +67,7 @@ __all__ = [
     "NotFoundError",
     "OverloadedError",
     "PermissionDeniedError",
+    "RateLimitedError",
     "RemoteError",
     "StoreError",
     "StoreFullError",
@@ -133,6 +135,18 @@ class UnauthenticatedError(BecasError):
 
 class PermissionDeniedError(BecasError):
     """The token's role does not allow it."""
+
+
+class RateLimitedError(BecasError):
+    """A client sends more than it may.
+
+    Attributes:
+        retry_seconds: when it may send again.
+    """
+
+    def __init__(self, message: str, retry_seconds: float = 1.0) -> None:
+        super().__init__(message)
+        self.retry_seconds = retry_seconds
 
 
 class CommandError(BecasError):

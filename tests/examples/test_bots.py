@@ -13,6 +13,7 @@ from typing import Any, Final
 
 import pytest
 
+from helpers.access import keys
 from helpers.gate import Gate
 from helpers.server import ServerProcess, ServerStarter, environment
 
@@ -56,9 +57,9 @@ class Bot:
     build: tuple[tuple[str, ...], ...]
     command: tuple[str, ...]
 
-    def start(self, server: str, pace: float = 0.0) -> "subprocess.Popen[str]":
+    def start(self, server: str, pace: float = 0.0, **more: str) -> "subprocess.Popen[str]":
         """The running bot."""
-        variables = environment(BECAS_FT_SERVER=server, BOT_PACE_SECONDS=str(pace))
+        variables = environment(BECAS_FT_SERVER=server, BOT_PACE_SECONDS=str(pace), **more)
         return subprocess.Popen(
             self.command,
             cwd=self.folder,
@@ -136,6 +137,25 @@ def test_receipts(bot: Bot, server: ServerProcess, wait_for_end: WaitForEnd) -> 
 
     assert [line["status"] for line in again] == ["DUPLICATE"] * 4 + ["INVALID"] + ["DUPLICATE"] * 2
     assert [row[2:] for row in brief(again)] == [row[2:] for row in RECEIPTS]
+
+
+def test_guarded_server(
+    bot: Bot, start_server: ServerStarter, data_dir: Path, inputs: Path, wait_for_end: WaitForEnd
+) -> None:
+    """With an authority and a token a bot publishes to a server that wants both; without a token it is told so."""
+    made = keys(data_dir / "access")
+    server = start_server(**made.settings())
+    token = inputs / "token"
+    token.write_text(f"{made.secrets['bot']}\n")
+    authority = str(made.folder.ca)
+
+    receipts, _ = wait_for_end(bot.start(server.address, BECAS_FT_CA=authority, BECAS_FT_TOKEN_FILE=str(token)))
+    refused = bot.start(server.address, BECAS_FT_CA=authority)
+    _, stderr = refused.communicate(timeout=BOT_SECONDS)
+
+    assert brief(receipts) == RECEIPTS
+    assert refused.returncode != 0
+    assert "needs a token" in stderr
 
 
 def test_server_away(bot: Bot, server: ServerProcess, wait_for_end: WaitForEnd) -> None:

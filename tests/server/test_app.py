@@ -276,7 +276,7 @@ def test_taken_port_is_told_so(server: ServerProcess, tmp_path: Path) -> None:
 def test_bad_configuration_is_told_so(tmp_path: Path) -> None:
     """Every problem of the configuration is named before anything is opened."""
     done = subprocess.run(
-        [COMMAND, "serve", "--data-dir", tmp_path / "data", "--listen", "0.0.0.0:1"],
+        [COMMAND, "serve", "--data-dir", tmp_path / "data", "--listen", "localhost"],
         capture_output=True,
         text=True,
         env=environment(BECAS_FT_STORE__CAPACITY="0"),

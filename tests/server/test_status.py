@@ -76,6 +76,18 @@ def test_overload_says_when_to_come_back() -> None:
     assert dict(answer.trailing_metadata)["grpc-retry-pushback-ms"] == "200"
 
 
+def test_a_client_that_sends_too_much_hears_its_own_delay() -> None:
+    """The delay is the exception's, rounded up: earlier would be refused again."""
+    answer = status.answer(errors.RateLimitedError("too much", 0.0301), "request-7")
+    _, details = sent(errors.RateLimitedError("too much", 0.0301))
+
+    retry = details[RetryInfo]
+    assert answer.code is grpc.StatusCode.RESOURCE_EXHAUSTED
+    assert isinstance(retry, RetryInfo)
+    assert retry.retry_delay.ToMilliseconds() == 31
+    assert dict(answer.trailing_metadata)["grpc-retry-pushback-ms"] == "31"
+
+
 def test_full_store_does_not_invite_retries() -> None:
     """RESOURCE_EXHAUSTED that stays until somebody acts comes without a delay."""
     answer = status.answer(errors.StoreFullError("full"), "request-7")

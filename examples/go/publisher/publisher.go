@@ -11,6 +11,7 @@ import (
 
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/credentials"
 	"google.golang.org/grpc/credentials/insecure"
 	"google.golang.org/grpc/status"
 
@@ -56,13 +57,22 @@ type Publisher struct {
 	hangUp context.CancelFunc
 }
 
-// Open connects to a server, by host and port. onReceipt is told what became of each event given to Publish.
-func Open(server string, onReceipt func(*becasv1.Event, *becasv1.Receipt)) (*Publisher, error) {
-	connection, err := grpc.NewClient(
-		server,
-		grpc.WithTransportCredentials(insecure.NewCredentials()),
-		grpc.WithDefaultServiceConfig(serviceConfig),
-	)
+// Access is how a bot calls a server beyond this machine.
+type Access struct {
+	// CAFile holds the authority to trust, PEM; the system's are trusted where it is empty.
+	CAFile string
+	// Token is the bot's; it travels by TLS only.
+	Token string
+}
+
+// Open connects to a server, by host and port; without access it has to be on this machine. onReceipt is told what
+// became of each event given to Publish.
+func Open(server string, access Access, onReceipt func(*becasv1.Event, *becasv1.Receipt)) (*Publisher, error) {
+	options, err := access.options()
+	if err != nil {
+		return nil, err
+	}
+	connection, err := grpc.NewClient(server, append(options, grpc.WithDefaultServiceConfig(serviceConfig))...)
 	if err != nil {
 		return nil, err
 	}
@@ -234,3 +244,31 @@ func (p *Publisher) endStream() error {
 	_, _ = p.stream.Recv()
 	return nil
 }
+
+func (a Access) options() ([]grpc.DialOption, error) {
+	if a == (Access{}) {
+		return []grpc.DialOption{grpc.WithTransportCredentials(insecure.NewCredentials())}, nil
+	}
+	trust := credentials.NewTLS(nil)
+	if a.CAFile != "" {
+		named, err := credentials.NewClientTLSFromFile(a.CAFile, "")
+		if err != nil {
+			return nil, err
+		}
+		trust = named
+	}
+	options := []grpc.DialOption{grpc.WithTransportCredentials(trust)}
+	if a.Token != "" {
+		options = append(options, grpc.WithPerRPCCredentials(bearer(a.Token)))
+	}
+	return options, nil
+}
+
+// bearer sends a token with every call.
+type bearer string
+
+func (b bearer) GetRequestMetadata(context.Context, ...string) (map[string]string, error) {
+	return map[string]string{"authorization": "Bearer " + string(b)}, nil
+}
+
+func (bearer) RequireTransportSecurity() bool { return true }

@@ -7,6 +7,7 @@ from typing import NoReturn
 import typer
 
 from becas_ft import errors
+from becas_ft.cli.access import access
 from becas_ft.cli.audit import audit
 from becas_ft.cli.consent import consent
 from becas_ft.cli.demo.command import demo
@@ -23,9 +24,9 @@ from becas_ft.cli.rollback import rollback
 from becas_ft.cli.serve import serve
 from becas_ft.cli.shadow import shadow
 from becas_ft.cli.stats import stats
+from becas_ft.cli.top import top
 from becas_ft.cli.train import train
 from becas_ft.cli.verify import verify
-from becas_ft.cli.version import show_version
 from becas_ft.cli.watch import watch
 
 EXIT_FAILURE = 1
@@ -39,9 +40,10 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-app.callback()(show_version)
+app.callback()(top)
 app.command()(demo)
 app.command()(serve)
+app.add_typer(access, name="access")
 app.command("import")(import_events)
 app.command()(export)
 app.command()(stats)

@@ -9,6 +9,13 @@ if TYPE_CHECKING:
 
 DEFAULT_SERVER = "127.0.0.1:50051"
 
+# How to call a server beyond this machine; `becas-ft` has options of the same meaning.
+TOKEN = "BECAS_FT_TOKEN"  # noqa: S105 - the name of a variable
+TOKEN_FILE = "BECAS_FT_TOKEN_FILE"  # noqa: S105 - likewise
+CA = "BECAS_FT_CA"
+CLIENT_CERT = "BECAS_FT_CLIENT_CERT"
+CLIENT_KEY = "BECAS_FT_CLIENT_KEY"
+
 Server = Annotated[
     str,
     typer.Option("--server", envvar="BECAS_FT_SERVER", metavar="HOST:PORT", help="Where the server listens."),

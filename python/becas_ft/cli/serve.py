@@ -12,11 +12,15 @@ from becas_ft.cli.options import Json
 
 
 def serve(
+    *,
     data_dir: Annotated[Path | None, typer.Option(help="Where examples and the key are kept.")] = None,
     listen: Annotated[
         str | None, typer.Option(metavar="HOST:PORT", help="Where to listen; port 0 takes a free one.")
     ] = None,
     dashboard: Annotated[str | None, typer.Option(metavar="HOST:PORT", help="Where to answer HTTP: /metrics.")] = None,
+    access_dir: Annotated[
+        Path | None, typer.Option(help="What `becas-ft access` made, where not DATA_DIR/access.")
+    ] = None,
     config: Annotated[
         Path | None,
         typer.Option(envvar="BECAS_FT_CONFIG", help="A TOML file with what differs from the defaults."),
@@ -34,7 +38,8 @@ def serve(
     from becas_ft.observability import configure_logging
     from becas_ft.server.app import serve as run
 
-    server: dict[str, Any] = {"listen": listen, "dashboard": dashboard}
+    folder = None if access_dir is None else str(access_dir)
+    server: dict[str, Any] = {"listen": listen, "dashboard": dashboard, "access_dir": folder}
     overrides = {
         "server": {key: value for key, value in server.items() if value is not None},
         "store": {} if data_dir is None else {"data_dir": data_dir},

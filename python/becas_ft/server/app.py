@@ -29,6 +29,7 @@ from becas_ft.ledger import Ledger
 from becas_ft.observability import Metrics
 from becas_ft.rollout.promotion import Promoter
 from becas_ft.server import pipeline, rollout
+from becas_ft.server.access import Access, AccessInterceptor, open_access
 from becas_ft.server.application import Application
 from becas_ft.server.dataset import DatasetService
 from becas_ft.server.event import EventService
@@ -52,6 +53,9 @@ _FLUSH_SECONDS: Final = 1.0
 # time to hear UNAVAILABLE and go, up to the limit for those that never pause.
 _QUIET_SECONDS: Final = 0.1
 _QUIET_LIMIT_SECONDS: Final = 2.0
+# Who connects and says nothing holds a place among the connections.
+_HANDSHAKE_MS: Final = 20_000
+_NO_END: Final = 2**31 - 1
 
 _log = structlog.get_logger("becas_ft.server")
 
@@ -94,6 +98,7 @@ async def serve(config: Config, ready: Callable[[str], None]) -> None:
         ready: told the actual address once calls are answered.
 
     Raises:
+        ConfigurationError: the address is open to others, and TLS or tokens are missing or unusable.
         ListenError: the address is taken or not this machine's.
         CoreError: the store cannot be opened.
     """
@@ -107,7 +112,9 @@ async def serve(config: Config, ready: Callable[[str], None]) -> None:
         http = metrics_page(config.server.dashboard, application.metrics.registry)
         with http:
             background = [asyncio.create_task(_watched(run, application)) for run in BACKGROUND]
-            _log.info("serving", address=listening.address, version=__version__)
+            access = application.access
+            safety = {"tls": access.certificate is not None, "tokens_required": access.required}
+            _log.info("serving", address=listening.address, version=__version__, **safety)
             ready(listening.address)
             await stop.wait()
             for task in background:
@@ -133,6 +140,7 @@ class Listening:
 @asynccontextmanager
 async def open_application(config: Config) -> AsyncIterator[Application]:
     """The shared parts, opened; closed at the end, the store last."""
+    access = open_access(config)
     data_dir = config.store.data_dir
     core = await asyncio.to_thread(Core, str(data_dir), config.core_json(), config.store.key_path)
     writers = ThreadPoolExecutor(config.server.ingest_threads, "ingest")
@@ -156,6 +164,7 @@ async def open_application(config: Config) -> AsyncIterator[Application]:
         parts.push_async_callback(promoter.close)
         yield Application(
             config=config,
+            access=access,
             core=core,
             metrics=metrics,
             health=health_aio.HealthServicer(),
@@ -176,12 +185,20 @@ async def start(application: Application) -> Listening:
     settings = application.config.server
     interceptor = CallInterceptor(application.metrics, settings.default_deadline_seconds, application.draining)
     server = grpc.aio.server(
-        interceptors=(interceptor,),
+        interceptors=(interceptor, AccessInterceptor(application.access)),
         maximum_concurrent_rpcs=settings.max_concurrent_rpcs,
         options=(
             ("grpc.max_receive_message_length", int(settings.max_message_bytes)),
             ("grpc.max_send_message_length", int(settings.max_message_bytes)),
             ("grpc.max_concurrent_streams", settings.max_concurrent_rpcs),
+            ("grpc.max_allowed_incoming_connections", settings.max_connections),
+            # Between the two limits gRPC refuses at random: one limit is plain.
+            ("grpc.max_metadata_size", int(settings.max_metadata_bytes)),
+            ("grpc.absolute_max_metadata_size", int(settings.max_metadata_bytes)),
+            # New connections see new certificates; what is in flight on an old one may end there.
+            ("grpc.max_connection_age_ms", int(settings.max_connection_age_seconds * 1000)),
+            ("grpc.max_connection_age_grace_ms", _NO_END),
+            ("grpc.server_handshake_timeout_ms", _HANDSHAKE_MS),
             # Two servers on one port would each get a share of the calls.
             ("grpc.so_reuseport", 0),
             # Bots keep idle channels alive; gRPC's own limit of five minutes would cut them off.
@@ -194,17 +211,20 @@ async def start(application: Application) -> Listening:
     health_pb2_grpc.add_HealthServicer_to_server(application.health, server)
     names = [service.descriptor.full_name for service in served]
     add_reflection((*names, health_pb2.DESCRIPTOR.services_by_name["Health"].full_name), server)
-    address = _listen(server, settings.listen)
+    address = _listen(server, settings.listen, application.access)
     await server.start()
     for name in names:
         await application.health.set(name, health_pb2.HealthCheckResponse.SERVING)
     return Listening(server, address, interceptor)
 
 
-def _listen(server: grpc.aio.Server, address: str) -> str:
+def _listen(server: grpc.aio.Server, address: str, access: Access) -> str:
     """Bind; the address with the port that was taken."""
     try:
-        port = server.add_insecure_port(address)
+        if access.certificate is None:
+            port = server.add_insecure_port(address)
+        else:
+            port = server.add_secure_port(address, access.certificate.credentials())
     except RuntimeError as error:
         raise ListenError(
             f"cannot listen on {address}: it is taken, or not this machine's; choose another with --listen"

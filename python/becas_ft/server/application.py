@@ -17,6 +17,7 @@ from becas_ft.observability import Metrics
 from becas_ft.orchestrator.driver import Driver
 from becas_ft.orchestrator.jobs import Jobs
 from becas_ft.rollout.promotion import Promoter
+from becas_ft.server.access import Access
 from becas_ft.server.runtime import ServerRuntime
 from becas_ft.shadow.tester import ShadowTester
 
@@ -30,6 +31,7 @@ class Application:
 
     Attributes:
         config: frozen.
+        access: who may call.
         core: the open store.
         metrics: what Prometheus reads.
         health: the health service, by service name and as a whole.
@@ -46,6 +48,7 @@ class Application:
     """
 
     config: Config
+    access: Access
     core: Core
     metrics: Metrics
     health: health_aio.HealthServicer

@@ -17,9 +17,8 @@ import structlog
 from becas_ft.errors import DrainingError
 from becas_ft.observability import Metrics
 from becas_ft.server import status
-from becas_ft.server.service import Context
-
-Continuation = Callable[[grpc.HandlerCallDetails], Awaitable["grpc.RpcMethodHandler[Any, Any] | None"]]
+from becas_ft.server.access import caller
+from becas_ft.server.service import Context, Continuation
 
 # Calls that last as long as somebody listens: a drain ends them, since they would never end by themselves.
 ENDLESS: Final = frozenset(
@@ -194,6 +193,9 @@ class CallInterceptor(grpc.aio.ServerInterceptor):
             write = _log.debug if call.method in QUIET else _log.info
         else:
             write = _log.error if code is grpc.StatusCode.INTERNAL else _log.warning
+        token = caller()
+        if token is not None:
+            more |= {"token": token.name, "role": token.role.value}
         write(
             "rpc",
             method=call.method,

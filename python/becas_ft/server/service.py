@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 else:
     # Generic only in its stubs.
     Context = grpc.aio.ServicerContext
+Continuation = Callable[[grpc.HandlerCallDetails], Awaitable["grpc.RpcMethodHandler[Any, Any] | None"]]
 MessageT = TypeVar("MessageT", bound=Message)
 
 _MAKE: Final = {

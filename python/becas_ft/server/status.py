@@ -1,5 +1,6 @@
 """The one table from exceptions to gRPC status codes, and the details that travel with them."""
 
+import math
 from dataclasses import dataclass
 from typing import Final, NamedTuple
 
@@ -58,6 +59,7 @@ TABLE: Final[dict[type[Exception], Row]] = {
     errors.DrainingError: Row(grpc.StatusCode.UNAVAILABLE, "DRAINING", 1.0),
     errors.UnauthenticatedError: Row(grpc.StatusCode.UNAUTHENTICATED, "UNAUTHENTICATED"),
     errors.PermissionDeniedError: Row(grpc.StatusCode.PERMISSION_DENIED, "PERMISSION_DENIED"),
+    errors.RateLimitedError: Row(grpc.StatusCode.RESOURCE_EXHAUSTED, "RATE_LIMITED", 1.0),
     errors.ConfigurationError: Row(grpc.StatusCode.FAILED_PRECONDITION, "CONFIGURATION"),
     LedgerError: Row(grpc.StatusCode.DATA_LOSS, "LEDGER_DAMAGED"),
     ModelRuntimeError: Row(grpc.StatusCode.UNAVAILABLE, "RUNTIME_UNAVAILABLE", 5.0),
@@ -112,11 +114,13 @@ def answer(error: BaseException, request_id: str) -> Answer:
     reason = getattr(error, "reason", None) or found.reason
     _add(status, ErrorInfo(reason=reason, domain=DOMAIN, metadata=metadata))
     trailing: tuple[tuple[str, str | bytes], ...] = ()
-    if found.retry_seconds is not None:
+    seconds = error.retry_seconds if isinstance(error, errors.RateLimitedError) else found.retry_seconds
+    if seconds is not None:
+        milliseconds = math.ceil(seconds * 1000)
         delay = Duration()
-        delay.FromMilliseconds(int(found.retry_seconds * 1000))
+        delay.FromMilliseconds(milliseconds)
         _add(status, RetryInfo(retry_delay=delay))
-        trailing = ((PUSHBACK_KEY, str(int(found.retry_seconds * 1000))),)
+        trailing = ((PUSHBACK_KEY, str(milliseconds)),)
     return Answer(found.code, status.message, (*trailing, (DETAILS_KEY, status.SerializeToString())))
 
 

@@ -1,5 +1,6 @@
 """`becas-ft demo`."""
 
+import os
 import tempfile
 from contextlib import ExitStack
 from pathlib import Path
@@ -7,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from becas_ft.cli.options import Json
+from becas_ft.cli.options import CA, TOKEN, TOKEN_FILE, Json
 
 
 def demo(
@@ -26,6 +27,9 @@ def demo(
     from becas_ft.cli.demo.process import ollama, server
     from becas_ft.cli.demo.run import Demo, last_line
 
+    for name in (CA, TOKEN, TOKEN_FILE):
+        # They are for your server; the demo's is its own, on loopback.
+        os.environ.pop(name, None)
     console = Console(stderr=as_json, soft_wrap=True)
     where = folder or Path(tempfile.mkdtemp(prefix="becas-ft-demo-"))
     console.print("Real SMS messages, decided by a real classifier that never saw them, and a small real model.")

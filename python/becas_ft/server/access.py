@@ -1,0 +1,244 @@
+"""Who may call what: the rules of a listening address, and the check of every call."""
+
+import asyncio
+from collections.abc import AsyncGenerator, AsyncIterator, Callable
+from contextlib import aclosing
+from contextvars import ContextVar
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+import grpc
+
+from becas_ft.access.folder import AccessFolder
+from becas_ft.access.limits import ClientLimits
+from becas_ft.access.roles import OPEN, may_call, needed
+from becas_ft.access.tokens import Token, TokenFileError, Tokens
+from becas_ft.config import MIB, Config, is_loopback
+from becas_ft.errors import ConfigurationError, PermissionDeniedError, RateLimitedError, UnauthenticatedError
+from becas_ft.server.service import Context, Continuation
+from becas_ft.server.tls import Certificate
+
+# What one client may send where anyone can be a client; a bot of a large community stays far below.
+CALLS_PER_SECOND: Final = 1000.0
+BYTES_PER_SECOND: Final = 32 * MIB
+
+_SCHEME: Final = "bearer "
+_REMEDY: Final = "send the metadata `authorization: Bearer TOKEN`; `becas-ft access token add` makes one"
+
+_caller: ContextVar[Token | None] = ContextVar("caller", default=None)
+
+
+def caller() -> Token | None:
+    """Whose token this call came with; None where it came without a known one."""
+    return _caller.get()
+
+
+def signed(actor: str) -> str:
+    """Who did something: what the caller says of himself and, where there is one, the name of the token."""
+    token = caller()
+    return actor if token is None else f"{actor} (token {token.name})"
+
+
+@dataclass(frozen=True)
+class Access:
+    """What guards a listening address.
+
+    Attributes:
+        certificate: None: plaintext.
+        tokens: known ones.
+        required: whether a call needs one.
+        limits: for each client.
+    """
+
+    certificate: Certificate | None
+    tokens: Tokens
+    required: bool
+    limits: ClientLimits
+
+
+def open_access(config: Config) -> Access:
+    """Certificates and tokens, as the configuration and the address want them.
+
+    Raises: ConfigurationError where the address is open to others and something is missing or unusable.
+    """
+    server, folder, problems = config.server, AccessFolder(config.access_dir), []
+    local = is_loopback(server.listen)
+    required = not local if server.require_tokens is None else server.require_tokens
+    cert, key = Path(server.tls_cert), Path(server.tls_key)
+    tls = bool(server.tls_cert)
+    if not tls and not local and folder.server_cert.exists():
+        cert, key, tls = folder.server_cert, folder.server_key, True
+    where = f"--access-dir {server.access_dir}" if server.access_dir else f"--data-dir {config.store.data_dir}"
+    init = f"run `becas-ft access init {where} --host NAME`"
+    if not local and not tls:
+        problems.append(
+            f"server.listen: {server.listen} is open to others and needs TLS: {init}, name a certificate of yours with"
+            " server.tls_cert and server.tls_key, or listen on 127.0.0.1"
+        )
+    if not local and not required:
+        problems.append(
+            f"server.require_tokens: {server.listen} is open to others: only loopback can do without tokens"
+        )
+    if server.tls_client_ca and not tls:
+        problems.append("server.tls_client_ca: needs TLS: name server.tls_cert and server.tls_key too")
+    try:
+        tokens = Tokens(folder.tokens)
+    except TokenFileError as error:
+        raise ConfigurationError([*problems, str(error)]) from error
+    if (required or not local) and all(token.expired for token in tokens.now()):
+        problems.append(
+            f"server.listen: {server.listen} needs tokens, and {folder.tokens} has none that counts: {init}, or add one"
+            " with `becas-ft access token add`"
+        )
+    if problems:
+        raise ConfigurationError(problems)
+    certificate = Certificate(cert, key, Path(server.tls_client_ca) if server.tls_client_ca else None) if tls else None
+    calls, size = server.client_requests_per_second, server.client_bytes_per_second
+    limits = ClientLimits(
+        (0.0 if local else CALLS_PER_SECOND) if calls is None else calls,
+        (0 if local else BYTES_PER_SECOND) if size is None else int(size),
+    )
+    return Access(certificate, tokens, required, limits)
+
+
+class AccessInterceptor(grpc.aio.ServerInterceptor):
+    """Lets a call through to its handler, or refuses it before its request is read."""
+
+    def __init__(self, access: Access) -> None:
+        self._access = access
+
+    async def intercept_service(
+        self, continuation: Continuation, handler_call_details: grpc.HandlerCallDetails
+    ) -> "grpc.RpcMethodHandler[Any, Any] | None":
+        """The handler of a call, guarded."""
+        handler = await continuation(handler_call_details)
+        method = handler_call_details.method
+        if handler is None or method in OPEN:
+            return handler
+        try:
+            token = self._admit(method, handler_call_details.invocation_metadata)
+        except (UnauthenticatedError, PermissionDeniedError) as error:
+            return _refusal(error)
+        if token is None and not self._access.limits.on:
+            return handler
+        return self._guarded(handler, token)
+
+    def _admit(self, method: str, metadata: Any) -> Token | None:  # noqa: ANN401 - gRPC's type differs between its stubs and itself
+        """The token that a call may be made with; None where it has none and needs none.
+
+        Raises:
+            UnauthenticatedError: no token, or one that does not count.
+            PermissionDeniedError: another role is needed.
+        """
+        values = [value for key, value in metadata or () if key == "authorization"]
+        if not self._access.required and not values:
+            return None
+        token = None
+        if len(values) == 1 and isinstance(values[0], str) and values[0].lower().startswith(_SCHEME):
+            token = self._access.tokens.find(values[0][len(_SCHEME) :].strip())
+        if not self._access.required:
+            return self._known(token)
+        if not values:
+            raise UnauthenticatedError(f"this server needs a token: {_REMEDY}", reason="TOKEN_MISSING")
+        if token is None:
+            raise UnauthenticatedError(f"this token is not known here: {_REMEDY}", reason="TOKEN_UNKNOWN")
+        if token.expired:
+            raise UnauthenticatedError(f"the token {token.name} has expired: {_REMEDY}", reason="TOKEN_EXPIRED")
+        self._known(token)
+        if not may_call(token.role, method):
+            roles = needed(method)
+            raise PermissionDeniedError(
+                f"{method.rpartition('/')[2]} is not for the role {token.role}: use a token of the role"
+                f" {' or '.join(roles)}",
+                reason="ROLE_MISSING",
+                metadata={"role": token.role.value, "roles": ",".join(roles)},
+            )
+        return token
+
+    def _known(self, token: Token | None) -> Token | None:
+        """The token, as what the call is known by from here on; None where it does not count."""
+        counts = None if token is None or token.expired else token
+        # Each call has a context of its own, which its handler and its log line share.
+        _caller.set(counts)
+        return counts
+
+    def _guarded(
+        self, handler: "grpc.RpcMethodHandler[Any, Any]", token: Token | None
+    ) -> "grpc.RpcMethodHandler[Any, Any]":
+        """A handler that counts what comes in, and ends a stream whose token is taken away."""
+        serialisers = handler.request_deserializer, handler.response_serializer
+        if handler.request_streaming and handler.response_streaming:
+            return grpc.stream_stream_rpc_method_handler(self._streams(handler.stream_stream, token), *serialisers)
+        if handler.response_streaming:
+            return grpc.unary_stream_rpc_method_handler(self._stream(handler.unary_stream, token), *serialisers)
+        if handler.request_streaming:
+            raise NotImplementedError("no RPC takes a stream and answers once")
+        return grpc.unary_unary_rpc_method_handler(self._unary(handler.unary_unary, token), *serialisers)
+
+    def _unary(self, behaviour: Any, token: Token | None) -> Callable[..., Any]:  # noqa: ANN401 - gRPC's stubs know of no coroutines
+        async def handle(request: Any, context: Context) -> Any:  # noqa: ANN401 - bytes or a message
+            self._count(request, context, token)
+            return await behaviour(request, context)
+
+        return handle
+
+    def _stream(self, behaviour: Any, token: Token | None) -> Callable[..., Any]:  # noqa: ANN401 - as above
+        async def handle(request: Any, context: Context) -> AsyncIterator[Any]:  # noqa: ANN401 - as above
+            self._count(request, context, token)
+            async with aclosing(behaviour(request, context)) as responses:
+                async for response in responses:
+                    self._check_again(token)
+                    yield response
+
+        return handle
+
+    def _streams(self, behaviour: Any, token: Token | None) -> Callable[..., Any]:  # noqa: ANN401 - as above
+        async def handle(requests: AsyncIterator[Any], context: Context) -> AsyncIterator[Any]:
+            async with aclosing(behaviour(self._each(requests, context, token), context)) as responses:
+                async for response in responses:
+                    yield response
+
+        return handle
+
+    async def _each(
+        self, requests: AsyncIterator[Any], context: Context, token: Token | None
+    ) -> AsyncGenerator[Any, None]:
+        """The requests of a stream; it waits for its time, since it can push back, where a call is refused."""
+        client = _client(context, token)
+        async for request in requests:
+            while wait := self._access.limits.take(client, _size(request)):  # noqa: ASYNC110 - only time makes room
+                await asyncio.sleep(wait)
+            self._check_again(token)
+            yield request
+
+    def _count(self, request: Any, context: Context, token: Token | None) -> None:  # noqa: ANN401 - bytes or a message
+        """Raises: RateLimitedError where the client has sent too much."""
+        wait = self._access.limits.take(_client(context, token), _size(request))
+        if wait:
+            raise RateLimitedError("this client sends more than it may: send less often, or less at once", wait)
+
+    def _check_again(self, token: Token | None) -> None:
+        """Raises: UnauthenticatedError where the token of a stream no longer counts."""
+        if self._access.required and (token is None or not self._access.tokens.holds(token)):
+            raise UnauthenticatedError(f"the token was revoked, or has expired: {_REMEDY}", reason="TOKEN_REVOKED")
+
+
+def _refusal(error: UnauthenticatedError | PermissionDeniedError) -> "grpc.RpcMethodHandler[Any, Any]":
+    """A handler that refuses; one of a stream, whatever the method: it answers before a request is read."""
+
+    async def refuse(requests: Any, context: Context) -> AsyncIterator[bytes]:  # noqa: ANN401 - nobody reads it
+        del requests, context
+        raise error
+        yield b""
+
+    return grpc.stream_stream_rpc_method_handler(refuse)
+
+
+def _client(context: Context, token: Token | None) -> str:
+    """Whose limits count: a token's, else those of an address, whatever its port."""
+    return f"token {token.name}" if token else context.peer().rpartition(":")[0]
+
+
+def _size(request: Any) -> int:  # noqa: ANN401 - bytes or a message
+    return len(request) if isinstance(request, bytes) else int(request.ByteSize())

@@ -1,0 +1,309 @@
+"""Who may call what, on a real server with TLS and tokens."""
+
+import time
+from collections.abc import Iterator
+from contextvars import copy_context
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import grpc
+import pytest
+from google.rpc.error_details_pb2 import ErrorInfo
+from grpc_health.v1 import health_pb2, health_pb2_grpc
+from grpc_status import rpc_status
+
+from becas.ft.v1 import event_service_pb2_grpc, ingest_service_pb2_grpc, published_event_pb2
+from becas_ft.access import tokens
+from becas_ft.access.roles import ROLES, Role, may_call
+from becas_ft.server import access
+from helpers import events
+from helpers.access import STATS, Keys, Metadata, answered, bearer, error_of, keys
+from helpers.rpc import INGEST, details, raw_stream, raw_unary, until_error
+from helpers.server import ServerProcess, ServerStarter
+
+FORGET = "/becas.ft.v1.DatasetService/Forget"
+SUBSCRIBE = "/becas.ft.v1.EventService/Subscribe"
+
+
+@dataclass(frozen=True)
+class Guarded:
+    """A server with TLS and tokens."""
+
+    process: ServerProcess
+    keys: Keys
+
+    def as_(self, role: Role) -> Metadata:
+        """The metadata of a role's token."""
+        return bearer(self.keys.secrets[role])
+
+
+@pytest.fixture(scope="module")
+def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Guarded]:
+    """For tests that only call."""
+    folder = tmp_path_factory.mktemp("shared")
+    made = keys(folder / "data" / "access")
+    process = ServerProcess(folder / "data", folder / "server", variables=made.settings()).start()
+    yield Guarded(process, made)
+    assert process.stop() == 0
+
+
+@pytest.fixture(scope="module")
+def channel(shared: Guarded) -> Iterator[grpc.Channel]:
+    """To `shared`."""
+    with shared.keys.channel(shared.process) as opened:
+        yield opened
+
+
+@pytest.fixture
+def own(start_server: ServerStarter, data_dir: Path) -> Guarded:
+    """For tests that change what the server sees."""
+    made = keys(data_dir / "access")
+    return Guarded(start_server(**made.settings()), made)
+
+
+@pytest.mark.parametrize("role", Role)
+def test_each_role_calls_what_the_table_says(shared: Guarded, channel: grpc.Channel, role: Role) -> None:
+    """Every RPC, as every role: let through, or PERMISSION_DENIED with the roles that may."""
+    for method in ROLES:
+        error = error_of(channel, method, shared.as_(role))
+        if may_call(role, method):
+            assert error is None or details_code(error) is not grpc.StatusCode.PERMISSION_DENIED, method
+        else:
+            assert error is not None, method
+            told = details(error)
+            assert (told.code, told.reason) == (grpc.StatusCode.PERMISSION_DENIED, "ROLE_MISSING"), method
+            assert f"is not for the role {role}: use a token of the role " in told.message
+
+
+def details_code(error: grpc.RpcError) -> grpc.StatusCode:
+    assert isinstance(error, grpc.Call)
+    assert error.code() is not grpc.StatusCode.UNAUTHENTICATED
+    return error.code()
+
+
+def test_every_rpc_needs_a_token(channel: grpc.Channel) -> None:
+    """Without one nothing is answered, reflection included; the error says how to send one."""
+    for method in ROLES:
+        error = error_of(channel, method)
+        assert error is not None, method
+        told = details(error)
+        assert (told.code, told.reason) == (grpc.StatusCode.UNAUTHENTICATED, "TOKEN_MISSING"), method
+        assert "authorization: Bearer TOKEN" in told.message
+
+
+def test_health_is_open(channel: grpc.Channel) -> None:
+    """Load balancers have no token."""
+    stub: Any = health_pb2_grpc.HealthStub(channel)
+
+    answer = stub.Check(health_pb2.HealthCheckRequest(service="becas.ft.v1.IngestService"), timeout=30)
+    watched = next(stub.Watch(health_pb2.HealthCheckRequest(), timeout=30))
+
+    assert answer.status == watched.status == health_pb2.HealthCheckResponse.SERVING
+
+
+def test_wrong_tokens(shared: Guarded, channel: grpc.Channel) -> None:
+    """Whatever is not exactly one known token by its scheme is TOKEN_UNKNOWN."""
+    secret = shared.keys.secrets[Role.ADMIN]
+    wrong: list[Metadata] = [
+        (("authorization", value),)
+        for value in ("", "Bearer", "Bearer ", secret, f"Basic {secret}", f"Bearer {secret[:-1]}", f"Bearer {secret}x")
+    ]
+    wrong.append(bearer(secret) + bearer(secret))
+    for metadata in wrong:
+        error = error_of(channel, STATS, metadata)
+        assert error is not None, metadata
+        assert (details(error).code, details(error).reason) == (grpc.StatusCode.UNAUTHENTICATED, "TOKEN_UNKNOWN")
+
+    assert answered(channel, STATS, (("authorization", f"bearer  {secret}"),))
+
+
+def test_denial_names_role_and_roles_for_programs(shared: Guarded, channel: grpc.Channel) -> None:
+    """ErrorInfo holds what the message says."""
+    error = error_of(channel, STATS, shared.as_(Role.BOT))
+
+    assert isinstance(error, grpc.Call)
+    status = rpc_status.from_call(error)
+    info = ErrorInfo()
+    assert status is not None
+    assert any(packed.Unpack(info) for packed in status.details)
+    assert info.metadata["role"] == "bot"
+    assert info.metadata["roles"] == "labeller,operator,admin"
+
+
+def test_a_refused_request_is_not_read(channel: grpc.Channel) -> None:
+    """Who has no token cannot fill the server's memory: a request beyond the limit is refused for its token first."""
+    error = error_of(channel, INGEST, request=b"\x00" * (8 << 20))
+
+    assert error is not None
+    assert details(error).reason == "TOKEN_MISSING"
+
+
+def test_tokens_come_and_go_without_a_restart(own: Guarded) -> None:
+    """A token counts as soon as it is added, and no longer once it is revoked or over; connections stay."""
+    path = own.keys.folder.tokens
+    with own.keys.channel(own.process) as channel:
+        added = tokens.add(path, "late", Role.OPERATOR)
+        assert answered(channel, STATS, bearer(added.secret))
+
+        tokens.revoke(path, "late")
+        error = error_of(channel, STATS, bearer(added.secret))
+        assert error is not None
+        assert details(error).reason == "TOKEN_UNKNOWN"
+
+        soon = tokens.add(path, "brief", Role.OPERATOR, datetime.now(UTC) + timedelta(seconds=2))
+        assert answered(channel, STATS, bearer(soon.secret))
+        time.sleep(2.1)
+        error = error_of(channel, STATS, bearer(soon.secret))
+        assert error is not None
+        assert (details(error).code, details(error).reason) == (grpc.StatusCode.UNAUTHENTICATED, "TOKEN_EXPIRED")
+
+
+def test_a_revoked_token_ends_its_streams(own: Guarded) -> None:
+    """A stream that is open when its token goes takes nothing more."""
+    path = own.keys.folder.tokens
+    with own.keys.channel(own.process) as channel:
+        stub = ingest_service_pb2_grpc.IngestServiceStub(channel)
+        revoked = iter([False, True])
+
+        def requests() -> Iterator[Any]:
+            for number, gone in enumerate(revoked):
+                if gone:
+                    tokens.revoke(path, Role.BOT)
+                yield events.request([events.scam_message(f"streamed-{number}", number)])
+
+        responses = stub.IngestStream(requests(), timeout=60, metadata=own.as_(Role.BOT))
+        received, error = until_error(responses)
+
+        assert len(received) <= 1
+        told = details(error)
+        assert (told.code, told.reason) == (grpc.StatusCode.UNAUTHENTICATED, "TOKEN_REVOKED")
+
+
+def test_a_broken_file_locks_nobody_out(own: Guarded) -> None:
+    """While the file is unusable, what it held before counts, and the log says so once."""
+    own.keys.folder.tokens.write_text("{")
+    with own.keys.channel(own.process) as channel:
+        assert answered(channel, STATS, own.as_(Role.ADMIN))
+        assert answered(channel, STATS, own.as_(Role.ADMIN))
+
+    problems = [line["problem"] for line in own.process.log() if line["event"] == "tokens_unusable"]
+    assert len(problems) == 1
+    assert "tokens.json: unusable at the whole file" in problems[0]
+
+
+def test_calls_are_logged_by_name_and_tokens_nowhere(own: Guarded, tmp_path: Path) -> None:
+    """The log has name and role of each call's token; no token, known or not, is in any file."""
+    stranger = "becas_ft_" + "k" * 43
+    with own.keys.channel(own.process) as channel:
+        for role in (Role.ADMIN, Role.BOT):
+            error_of(channel, FORGET, own.as_(role))
+        error = error_of(channel, FORGET, bearer(stranger))
+        # In a place where it does not belong, too.
+        error_of(channel, FORGET, own.as_(Role.ADMIN), request=own.keys.secrets[Role.ADMIN].encode())
+    own.process.stop()
+
+    calls = [line for line in own.process.log() if line["event"] == "rpc"]
+    assert [(line["method"], line.get("token"), line.get("role"), line["code"]) for line in calls[:3]] == [
+        (FORGET, "admin", "admin", "INVALID_ARGUMENT"),
+        (FORGET, "bot", "bot", "PERMISSION_DENIED"),
+        (FORGET, None, None, "UNAUTHENTICATED"),
+    ]
+    secrets = [stranger, *own.keys.secrets.values()]
+    assert not any(secret in str(error) for secret in secrets)
+    for path in tmp_path.rglob("*"):
+        if path.is_file():
+            data = path.read_bytes()
+            assert not any(secret.removeprefix("becas_ft_").encode() in data for secret in secrets), path
+
+
+def test_streams_are_logged_by_name(own: Guarded) -> None:
+    """A call that lasts is known by its token too."""
+    with own.keys.channel(own.process) as channel:
+        stub = event_service_pb2_grpc.EventServiceStub(channel)
+        watch = stub.Subscribe(published_event_pb2.SubscribeRequest(), timeout=1, metadata=own.as_(Role.LABELLER))
+        with pytest.raises(grpc.RpcError):
+            list(watch)
+    own.process.stop()
+
+    [line] = [line for line in own.process.log() if line.get("method") == SUBSCRIBE]
+    assert (line["token"], line["role"]) == ("labeller", "labeller")
+
+
+def test_the_audit_log_names_the_token() -> None:
+    """Beside what the caller calls himself stands the name of the token; no caller can leave it out."""
+    token = tokens.issue("dana-laptop", Role.OPERATOR).token
+
+    def with_token() -> str:
+        access._caller.set(token)
+        return access.signed("dana")
+
+    assert access.signed("dana") == "dana"
+    assert copy_context().run(with_token) == "dana (token dana-laptop)"
+
+
+def test_loopback_is_open_unless_told_otherwise(start_server: ServerStarter, data_dir: Path) -> None:
+    """Without require_tokens a server on loopback asks for none; a token that is sent still gives the call a name."""
+    made = keys(data_dir / "access")
+    server = start_server()
+    with server.channel() as channel:
+        assert answered(channel, FORGET)
+        assert answered(channel, FORGET, bearer("becas_ft_unknown"))
+        assert answered(channel, FORGET, bearer(made.secrets[Role.BOT]))
+    server.stop()
+
+    calls = [line for line in server.log() if line["event"] == "rpc"]
+    assert [line.get("token") for line in calls] == [None, None, "bot"]
+
+
+def test_tokens_without_tls_on_loopback(start_server: ServerStarter, data_dir: Path) -> None:
+    """On this machine tokens can be required without TLS."""
+    made = keys(data_dir / "access")
+    server = start_server(BECAS_FT_SERVER__REQUIRE_TOKENS="true")
+    with server.channel() as channel:
+        assert not answered(channel, STATS)
+        assert answered(channel, STATS, bearer(made.secrets[Role.LABELLER]))
+
+
+def test_too_many_calls(start_server: ServerStarter, data_dir: Path) -> None:
+    """Who calls too often is told when to come again, and slows no other token."""
+    made = keys(data_dir / "access")
+    server = start_server(**made.settings(), BECAS_FT_SERVER__CLIENT_REQUESTS_PER_SECOND="2")
+    with made.channel(server) as channel:
+        bot, operator = (bearer(made.secrets[role]) for role in (Role.BOT, Role.OPERATOR))
+        errors = [error_of(channel, INGEST, bot, request=b"") for _ in range(5)]
+        refused = [error for error in errors if error is not None]
+
+        assert errors[:2] == [None, None]
+        assert refused
+        told = details(refused[-1])
+        assert (told.code, told.reason) == (grpc.StatusCode.RESOURCE_EXHAUSTED, "RATE_LIMITED")
+        assert told.retry_seconds is not None
+        assert 0 < told.retry_seconds <= 0.5
+        assert error_of(channel, INGEST, operator, request=b"") is None
+        time.sleep(told.retry_seconds)
+        assert error_of(channel, INGEST, bot, request=b"") is None
+
+
+def test_too_many_bytes(start_server: ServerStarter) -> None:
+    """Bytes are counted by address where there is no token; a stream waits for its time, and is not refused."""
+    server = start_server(BECAS_FT_SERVER__CLIENT_BYTES_PER_SECOND="2000")
+    batch = events.request([events.scam_message(f"large-{number}", number) for number in range(20)])
+    size = batch.ByteSize()
+    assert size > 2500
+    with server.channel() as channel, server.channel(use_local_subchannel_pool=1) as other:
+        call = raw_unary(channel, INGEST)
+        assert call(batch.SerializeToString(), timeout=30)
+        with pytest.raises(grpc.RpcError) as caught:
+            raw_unary(other, INGEST)(batch.SerializeToString(), timeout=30)
+        told = details(caught.value)
+        assert told.reason == "RATE_LIMITED"
+
+        started = time.monotonic()
+        stream = raw_stream(channel, "/becas.ft.v1.IngestService/IngestStream")
+        answers = list(stream(iter([batch.SerializeToString()] * 2), timeout=60))
+
+        assert len(answers) == 2
+        # The first waits for the call before, the second for the first.
+        assert time.monotonic() - started > 2 * size / 2000 - 1.5
