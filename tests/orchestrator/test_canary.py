@@ -18,6 +18,7 @@ from becas_ft.rollout.canary import Policy
 from becas_ft.rollout.production import Production
 from becas_ft.rollout.promotion import RefusedError
 from becas_ft.shadow import trials
+from helpers.bench import FIGURES
 from helpers.served import SCAM
 from helpers.world import ALIAS, BASE, NAME, KilledError, World
 
@@ -143,7 +144,7 @@ async def test_a_broken_guardrail_takes_the_share_back(world: World, failure: st
     assert len(await world.jobs.all()) == 1
 
     plan = trials.Plan(SCAM, base_model=BASE, candidate_model=V1)
-    world.ledger.write(partial(trials.set_up, plan=plan))
+    world.ledger.write(partial(trials.set_up, plan=plan, figures=FIGURES))
     judge(world, 100, 40, b_right=True)
     await world.promote(V1)
     assert world.answering() == V1
@@ -252,7 +253,7 @@ async def test_a_trial_that_a_person_stops_ends_the_canary(world: World) -> None
     await reach(world, 5)
     trial = world.trial()
     assert trial is not None
-    world.ledger.write(partial(trials.stop, trial_id=trial.trial_id, reason="stopped by an operator"))
+    world.ledger.write(partial(trials.stop, trial_id=trial.trial_id, reason="stopped by an operator", figures=FIGURES))
     await world.check()
 
     assert (share(world), world.job().refused) == (0, True)

@@ -16,7 +16,7 @@ from becas_ft.runtime.errors import RuntimeUnavailable
 from becas_ft.runtime.protocol import Priority
 from becas_ft.shadow import judged, report, trials, truth
 from helpers import canaries, fake_runtime
-from helpers.bench import A, B, Bench, OpenBench
+from helpers.bench import FIGURES, A, B, Bench, OpenBench
 from helpers.fake_runtime import Behaviour, says
 from helpers.served import SCAM
 
@@ -218,7 +218,7 @@ async def test_the_candidate_stops_at_once_with_its_trial_and_its_incumbent(benc
     """A trial that was stopped, and an alias that moved, end the share before the pipeline has looked."""
     async with bench() as parts:
         trial, inside, _ = begin(parts)
-        parts.ledger.write(partial(trials.stop, trial_id=trial.trial_id, reason="stopped"))
+        parts.ledger.write(partial(trials.stop, trial_id=trial.trial_id, reason="stopped", figures=FIGURES))
         stopped = await parts.tester.answer(question("1", guild=inside))
         _, inside, _ = begin(parts)
         parts.runtime.behaviours["other"] = says(is_scam=True)
@@ -239,7 +239,9 @@ async def test_a_trial_that_passed_goes_on_for_its_canary(bench: OpenBench) -> N
         trial, _, _ = begin(parts)
 
         def ends(verdict: Verdict) -> bool:
-            return parts.ledger.write(partial(trials.end_decided, trial_id=trial.trial_id, verdict=verdict))
+            return parts.ledger.write(
+                partial(trials.end_decided, trial_id=trial.trial_id, verdict=verdict, figures=FIGURES)
+            )
 
         assert not ends(passed)
         assert ends(Verdict(Decision.KEEP, ("worse",), final=True))
