@@ -77,9 +77,30 @@ async def test_too_many_waiting_are_dropped_and_counted(bench: OpenBench) -> Non
             await parts.tester.answer(question(number))
         await parts.tester.settle()
         counts = parts.ledger.read(lambda transaction: transaction.get(TRIAL_COUNTS, trial.trial_id))
+        found = report.build(parts.ledger.read(partial(judged.load, trial_id=trial.trial_id)), Policy())
 
         assert counts is not None
         assert (counts.requests, counts.sampled, counts.overflow) == (7, 7, 5)
+        assert "5 of 7 sampled requests made no pair" in found.reasoning
+
+
+async def test_b_that_production_leaves_no_time_is_dropped(bench: OpenBench) -> None:
+    """That B is never reached says nothing about B: no wrong answer of it is stored, and the drop is counted."""
+    async with bench(fake_runtime.hangs, a=fake_runtime.is_slow, candidate_timeout=0.1) as parts:
+        trial = parts.set_up()
+        await parts.tester.answer(question(0))
+
+        async def keep_busy(first: int) -> None:
+            for number in range(first, first + 15):
+                await parts.tester.answer(question(number))
+
+        # Two callers that overlap leave no pause, for longer than B is waited for in any case.
+        await asyncio.gather(keep_busy(100), asyncio.sleep(0.05), keep_busy(200))
+        await parts.tester.settle()
+        record = parts.ledger.read(partial(judged.load, trial_id=trial.trial_id))
+
+        assert record.counts.overflow > 0
+        assert len(record.rows) + record.counts.overflow == record.counts.sampled
 
 
 async def test_without_a_there_is_no_answer(bench: OpenBench) -> None:

@@ -72,7 +72,7 @@ def build(record: judged.Record, policy: Policy) -> shadow_pb2.ComparisonReport:
             _interval(intervals.wilson(row.wins, row.decisive) if row.decisive else summary.win_rate)
         )
     report.quality_score = _quality(report)
-    report.reasoning = _reasoning(report, verdict, summary.unjudged, needed)
+    report.reasoning = _reasoning(report, verdict, summary.unjudged, needed, record.counts.overflow)
     return report
 
 
@@ -152,7 +152,9 @@ def _quality(report: shadow_pb2.ComparisonReport) -> float:
     return _ACCURACY_WEIGHT * report.accuracy_b.estimate + _CALIBRATION_WEIGHT * calibrated + _LATENCY_WEIGHT * quick
 
 
-def _reasoning(report: shadow_pb2.ComparisonReport, verdict: Verdict, unjudged: int, needed: int | None) -> str:
+def _reasoning(
+    report: shadow_pb2.ComparisonReport, verdict: Verdict, unjudged: int, needed: int | None, overflow: int
+) -> str:
     seen = (
         f"Of {report.pairs:,} pairs {report.judged:,} are judged: the candidate alone was right in {report.wins:,}, "
         f"the incumbent alone in {report.losses:,}, {report.ties:,} were ties."
@@ -175,6 +177,10 @@ def _reasoning(report: shadow_pb2.ComparisonReport, verdict: Verdict, unjudged: 
             words.append("At the win rate seen so far no number of further disagreements would promote it.")
         elif needed:
             words.append(f"At the win rate seen so far {needed:,} more judged disagreements would decide it.")
+    if overflow:
+        words.append(
+            f"{overflow:,} of {report.sampled:,} sampled requests made no pair: production left the candidate no time."
+        )
     if report.sample_ratio_e_value > 100:  # noqa: PLR2004 - documented in the proto
         words.append("The share of sampled requests is not what was set: look for lost requests before believing this.")
     return " ".join(words)
