@@ -43,7 +43,7 @@ test: setup grpcurl  ## Every test but the long ones
 
 .PHONY: test-long
 test-long: setup grpcurl  ## The tests that take minutes to hours
-	BECAS_CRASH_CYCLES=$${BECAS_CRASH_CYCLES:-1000} cargo test --workspace --locked --release -- --include-ignored
+	BECAS_STORE_CRASH_CYCLES=$${BECAS_STORE_CRASH_CYCLES:-1000} cargo test --workspace --locked --release -- --include-ignored
 	$(BIN)/pytest
 
 .PHONY: lint
