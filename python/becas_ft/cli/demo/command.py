@@ -1,6 +1,7 @@
 """`becas-ft demo`."""
 
 import os
+import os
 import tempfile
 from contextlib import ExitStack
 from pathlib import Path
@@ -43,6 +44,9 @@ def demo(
         "BECAS_FT_SHADOW__SAMPLE_RATE": "1.0",
         # The watch looks every other second, so that nobody waits for it here.
         "BECAS_FT_PROMOTION__WATCH_INTERVAL_SECONDS": "2",
+        # Nothing else works beside it, and nobody waits for what is open at its end.
+        "BECAS_FT_RUNTIME__THREADS": str(len(os.sched_getaffinity(0))),
+        "BECAS_FT_SERVER__DRAIN_SECONDS": "1",
     }
     with ExitStack() as parts:
         # Your own Ollama's aliases are production's: the demo never moves them.
