@@ -1,7 +1,6 @@
 """`becas-ft demo`."""
 
 import os
-import os
 import tempfile
 from contextlib import ExitStack
 from pathlib import Path
