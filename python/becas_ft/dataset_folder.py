@@ -9,6 +9,7 @@ from pathlib import Path
 
 from becas.ft.v1 import dataset_pb2
 from becas_ft.errors import CommandError, RemoteError
+from becas_ft.files import sync_folder
 from becas_ft.messages import to_object
 
 IDS_FILE = "example_ids.txt"
@@ -40,7 +41,7 @@ def write_dataset(
         _move(partial, out)
     finally:
         shutil.rmtree(partial, ignore_errors=True)
-    _sync(out.parent)
+    sync_folder(out.parent)
     return manifest
 
 
@@ -67,7 +68,7 @@ def _write(folder: Path, pieces: Iterable[dataset_pb2.ExportResponse], suffix: s
             for open_file in (data, ids, file):
                 open_file.flush()
                 os.fsync(open_file.fileno())
-    _sync(folder)
+    sync_folder(folder)
     return manifest
 
 
@@ -82,12 +83,3 @@ def _move(partial: Path, out: Path) -> None:
         partial.rename(out)
     finally:
         shutil.rmtree(former, ignore_errors=True)
-
-
-def _sync(folder: Path) -> None:
-    """A renamed file is there after a power cut only once its folder is on disk."""
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

@@ -292,7 +292,7 @@ class World:
     def set_up(self, candidate: str, base: str = "") -> shadow_pb2.Trial:
         """Begins a trial, as a person does; against what answers where no base is named."""
         plan = trials.Plan(SCAM, base or self.answering(), candidate, sample_rate=1.0)
-        return self.ledger.write(partial(trials.set_up, plan=plan, figures=rollout.figures(self.config)))  # type: ignore[no-any-return]
+        return self.ledger.write(partial(trials.set_up, plan=plan, figures=rollout.figures(self.config)))  # type: ignore[no-any-return]  # partial loses the type
 
     def stop(self, trial_id: str, reason: str) -> None:
         """Ends a trial, as a person does."""

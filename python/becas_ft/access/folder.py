@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from becas_ft.errors import AlreadyExistsError
+from becas_ft.files import sync_folder
 
 
 @dataclass(frozen=True)
@@ -58,7 +59,7 @@ def write_private(path: Path, data: bytes) -> None:
         temporary.replace(path)
     finally:
         temporary.unlink(missing_ok=True)
-    _sync(path.parent)
+    sync_folder(path.parent)
 
 
 def create(path: Path, files: Mapping[str, bytes]) -> None:
@@ -84,12 +85,4 @@ def create(path: Path, files: Mapping[str, bytes]) -> None:
             for left in partial.iterdir():
                 left.unlink()
             partial.rmdir()
-    _sync(path.parent)
-
-
-def _sync(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+    sync_folder(path.parent)

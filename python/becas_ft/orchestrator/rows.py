@@ -5,8 +5,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from becas_ft.files import write_atomically
 from becas_ft.training.evaluate import MOST_LABELS
-from becas_ft.training.files import write_atomically
 from becas_ft.training.leakage import near_copies
 
 HELD_OUT = "test"

@@ -11,12 +11,11 @@ from enum import StrEnum
 
 from becas.ft.ledger.v1 import records_pb2
 from becas_ft.rollout.gate import MINIMUM_CLASS_PAIRS, Decision, Verdict
+from becas_ft.rollout.production import p95
 from becas_ft.shadow import sampling
 
 EVERYBODY = 100
 """The share after the last step, in per cent: the alias itself moves."""
-
-_P95 = 0.95
 
 
 class Move(StrEnum):
@@ -108,14 +107,14 @@ def decide(progress: Progress, verdict: Verdict, policy: Policy) -> Course:
 
 def progress(record: records_pb2.Canary, seen: Sequence[records_pb2.Answer]) -> Progress:
     """A canary as it is stored, with the candidate's last answers in production since the step began."""
-    latencies = sorted(answer.latency_ms for answer in seen if not answer.failure)
+    latencies = [answer.latency_ms for answer in seen if not answer.failure]
     return Progress(
         trial_id=record.trial_id,
         percent=record.percent,
         answers=record.answers,
         failures=record.failures,
         silence=record.silence,
-        p95_ms=latencies[min(len(latencies) - 1, int(_P95 * len(latencies)))] if latencies else 0.0,
+        p95_ms=p95(latencies),
         latencies=len(latencies),
     )
 

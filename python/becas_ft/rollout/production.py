@@ -6,7 +6,7 @@ restart it fills again with the next requests.
 
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -23,6 +23,8 @@ from becas_ft.runtime.protocol import GenerateRequest, Generation, Priority, Run
 
 WINDOW = 200
 """Answers of a model that are kept."""
+
+_P95 = 0.95
 
 DOWN = "down"
 """The failure of a request that no runtime took: it says nothing of the model, unless the base answers."""
@@ -55,6 +57,12 @@ class Production:
     def window(self, model: str, since: float) -> list[records_pb2.Answer]:
         """The model's last answers since a time, oldest first."""
         return [seen.answer for seen in self._seen.get(model, ()) if seen.time >= since]
+
+
+def p95(latencies: Iterable[float]) -> float:
+    """The 95th percentile, in the latencies' unit; 0 where there is none."""
+    ordered = sorted(latencies)
+    return ordered[min(len(ordered) - 1, int(_P95 * len(ordered)))] if ordered else 0.0
 
 
 class Observed:

@@ -15,13 +15,12 @@ from becas_ft.evidence.detector import Alarm
 from becas_ft.evidence.pairs import Outcome, Pair
 from becas_ft.ledger import ReadTransaction
 from becas_ft.rollout import audit, limits
-from becas_ft.rollout.production import DOWN
+from becas_ft.rollout.production import DOWN, p95
 from becas_ft.rollout.promotion import PROMOTE, ROLL_BACK
 
 ACTOR = limits.WATCH
 """Who rolls back, in the audit log."""
 
-_P95 = 0.95
 _NO_ANSWER = frozenset({"timeout", "unavailable", DOWN})
 _OUTCOMES = {Outcome.WIN: 1, Outcome.LOSS: -1, Outcome.TIE: 0}
 
@@ -132,7 +131,6 @@ def watched_of(pairs: Iterable[Pair], answers: Iterable[records_pb2.Answer], *, 
     asked = list(answers)
     # What no runtime took says nothing of the model, and has no latency.
     given = [answer for answer in asked if answer.failure != DOWN]
-    latencies = sorted(answer.latency_ms for answer in given if answer.failure != "unavailable")
     silence = next((at for at, one in enumerate(reversed(asked)) if one.failure not in _NO_ANSWER), len(asked))
     return Watched(
         outcomes=tuple(_OUTCOMES[pair.outcome] for pair in judged),
@@ -141,7 +139,7 @@ def watched_of(pairs: Iterable[Pair], answers: Iterable[records_pb2.Answer], *, 
         invalid=sum(bool(answer.failure) for answer in given),
         unanswered=sum(answer.failure in _NO_ANSWER for answer in given),
         silence=silence,
-        p95_ms=latencies[min(len(latencies) - 1, int(_P95 * len(latencies)))] if latencies else 0.0,
+        p95_ms=p95(answer.latency_ms for answer in given if answer.failure != "unavailable"),
         missing=missing,
     )
 

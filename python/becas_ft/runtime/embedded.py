@@ -5,13 +5,13 @@ from __future__ import annotations
 import asyncio
 import importlib.util
 import json
-import os
 import time
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from becas_ft.files import sha256_of
 from becas_ft.runtime.adapters import check_adapter
 from becas_ft.runtime.errors import (
     GenerationTimeout,
@@ -34,7 +34,8 @@ from becas_ft.runtime.protocol import (
     Priority,
     Token,
 )
-from becas_ft.runtime.registry import ModelRegistry, StoredModel, file_digest
+from becas_ft.runtime.registry import ModelRegistry, StoredModel
+from becas_ft.runtime.threads import cores, production_threads
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -51,8 +52,7 @@ class EmbeddedSettings:
         models: Folder of the models made here.
         bases: GGUF files by the names of the base models.
         threads: Threads that compute, of each process; 0 lets candidates have every core that there is, and production
-            all but one: its threads wait for each other many times a token, so that a single busy neighbour would slow
-            it down fivefold.
+            all but one (see `threads`).
         parallel: Questions answered at a time, of each process.
         context: Tokens of prompt and answer together (num_ctx).
         most_adapters: Adapters a process keeps loaded.
@@ -261,7 +261,7 @@ class EmbeddedRuntime:
                 raise ModelNotFound(name)
             path = self._settings.bases[name]
             try:
-                self._bases[name] = _Base(path, file_digest(path), read_header(path))
+                self._bases[name] = _Base(path, sha256_of(path), read_header(path))
             except (OSError, GgufError) as error:
                 raise RuntimeUnavailable(
                     f"the base model {name} cannot be read from {path}",
@@ -300,8 +300,7 @@ class EmbeddedRuntime:
 
 
 def _threads(priority: Priority) -> int:
-    cores = len(os.sched_getaffinity(0))
-    return cores if priority is Priority.CANDIDATE else max(1, cores - 1)
+    return cores() if priority is Priority.CANDIDATE else production_threads()
 
 
 def _adapter(stored: StoredModel | None) -> Adapter | None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import ipaddress
-import os
 import re
 import time
 from contextlib import contextmanager
@@ -40,6 +39,7 @@ from becas_ft.runtime.protocol import (
     Priority,
     Token,
 )
+from becas_ft.runtime.threads import production_threads
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
@@ -59,8 +59,8 @@ class OllamaSettings:
         host: Address of the server; None takes OLLAMA_HOST, else 127.0.0.1:11434.
         keep_alive: How long a model stays loaded after an answer.
         context: Tokens of prompt and answer together (num_ctx); one value for all, since another one reloads a model.
-        threads: Threads that compute; 0 takes every core but one where Ollama runs on this machine, since its threads
-            wait for each other and one busy neighbour slows all of them down, and leaves it to Ollama elsewhere.
+        threads: Threads that compute; 0 takes every core but one (see `threads`) where Ollama runs on this machine, and
+            leaves it to Ollama elsewhere.
         candidates: Candidates' questions asked at a time: Ollama knows no priorities, so the rest waits here, and all
             wait while production is asked.
     """
@@ -413,7 +413,7 @@ def _threads(host: str) -> int:
         local = name == "localhost" or ipaddress.ip_address(name).is_loopback
     except ValueError:
         local = False
-    return max(1, len(os.sched_getaffinity(0)) - 1) if local else 0
+    return production_threads() if local else 0
 
 
 def _short(name: str) -> str:

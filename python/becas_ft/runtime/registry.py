@@ -24,6 +24,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from becas_ft.files import sync_folder
 from becas_ft.runtime.errors import InvalidModel, ModelInUse, ModelNotFound
 
 if TYPE_CHECKING:
@@ -118,7 +119,7 @@ class ModelRegistry:
             )
             _write(half_made / MODELFILE, (definition.modelfile or "").encode())
             _write(half_made / MODEL_FILE, json.dumps(asdict(record), indent=1).encode())
-            _sync(half_made)
+            sync_folder(half_made)
             made = _load(definition.name, half_made)
             if place.is_file():
                 raise InvalidModel(definition.name, "an alias has this name; choose another")
@@ -126,7 +127,7 @@ class ModelRegistry:
                 return self._same(made)
             # The folder of a model is never empty: a rename onto one that came meanwhile fails.
             half_made.rename(place)
-            _sync(self._root)
+            sync_folder(self._root)
         finally:
             shutil.rmtree(half_made, ignore_errors=True)
         return self.get(definition.name)
@@ -150,7 +151,7 @@ class ModelRegistry:
         os.close(descriptor)
         _write(Path(half_made), name.encode())
         Path(half_made).rename(place)
-        _sync(self._root)
+        sync_folder(self._root)
 
     def target(self, name: str) -> str:
         """The name an alias points at; any other name is its own."""
@@ -188,7 +189,7 @@ class ModelRegistry:
             shutil.rmtree(doomed, ignore_errors=True)
         else:
             raise ModelNotFound(name)
-        _sync(self._root)
+        sync_folder(self._root)
 
     def models(self) -> list[StoredModel]:
         """All models by name."""
@@ -205,12 +206,6 @@ class ModelRegistry:
         if not _NAME.fullmatch(name):
             raise InvalidModel(name, "a name has 1 to 128 letters, digits, dots, dashes and underscores")
         return self._root / name
-
-
-def file_digest(path: Path) -> str:
-    """SHA-256 of a file, in hexadecimal."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _load(name: str, place: Path) -> StoredModel:
@@ -245,11 +240,3 @@ def _write(path: Path, content: bytes) -> None:
         file.write(content)
         file.flush()
         os.fsync(file.fileno())
-
-
-def _sync(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

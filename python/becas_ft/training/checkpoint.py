@@ -6,7 +6,7 @@ import dataclasses
 import json
 from typing import TYPE_CHECKING, Any, Final
 
-from becas_ft.training.files import replacing
+from becas_ft.files import replacing
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 from typing import TYPE_CHECKING, Final
 
-from becas_ft.training.files import replacing
+from becas_ft.files import replacing
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

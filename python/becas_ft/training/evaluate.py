@@ -7,7 +7,7 @@ import dataclasses
 import json
 from typing import TYPE_CHECKING, Any, Final
 
-from becas_ft.training.files import write_atomically
+from becas_ft.files import write_atomically
 from becas_ft.training.heldout import Prediction, choose_shots, closed_labels, predict
 
 if TYPE_CHECKING:

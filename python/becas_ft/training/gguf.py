@@ -13,8 +13,8 @@ import re
 import struct
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
+from becas_ft.files import replacing
 from becas_ft.training.errors import GgufError
-from becas_ft.training.files import replacing
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -20,8 +20,8 @@ import json
 from pathlib import Path
 from typing import Any, Final, Self
 
+from becas_ft.files import sha256_of, write_atomically
 from becas_ft.training.errors import JobError
-from becas_ft.training.files import sha256_of, write_atomically
 from becas_ft.training.recipe import Recipe
 
 PARENT: Final = "BECAS_FT_TRAINER_PARENT"

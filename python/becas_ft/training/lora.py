@@ -16,11 +16,11 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
+from becas_ft.files import sha256_of
 from becas_ft.training import base, errors, gguf, job, loop
 from becas_ft.training.chat import ChatTemplate
 from becas_ft.training.curve import write_curve
 from becas_ft.training.evaluate import heldout_rows, judge, write_judged
-from becas_ft.training.files import sha256_of
 from becas_ft.training.leakage import check_leakage
 from becas_ft.training.progress import Progress, ProgressLog
 from becas_ft.training.rows import read_rows

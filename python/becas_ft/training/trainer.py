@@ -10,8 +10,8 @@ import sys
 import time
 from typing import TYPE_CHECKING, Final, Protocol
 
+from becas_ft.files import sha256_of
 from becas_ft.training.errors import BusyError, CancelledError, JobError, TrainerFailedError
-from becas_ft.training.files import sha256_of
 from becas_ft.training.job import (
     EXIT_CODES,
     HELDOUT,

@@ -26,6 +26,7 @@ def demo(
     from becas_ft.cli.demo.messages import load
     from becas_ft.cli.demo.process import ollama, server
     from becas_ft.cli.demo.run import Demo, last_line
+    from becas_ft.runtime.threads import cores
 
     for name in (CA, TOKEN, TOKEN_FILE):
         # They are for your server; the demo's is its own, on loopback.
@@ -44,7 +45,7 @@ def demo(
         # The watch looks every other second, so that nobody waits for it here.
         "BECAS_FT_PROMOTION__WATCH_INTERVAL_SECONDS": "2",
         # Nothing else works beside it, and nobody waits for what is open at its end.
-        "BECAS_FT_RUNTIME__THREADS": str(len(os.sched_getaffinity(0))),
+        "BECAS_FT_RUNTIME__THREADS": str(cores()),
         "BECAS_FT_SERVER__DRAIN_SECONDS": "1",
     }
     with ExitStack() as parts:
