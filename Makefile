@@ -66,9 +66,18 @@ format: setup  ## Bring the sources into the form that lint wants
 	$(BIN)/ruff format --quiet .
 	cargo fmt
 
+.venv/.peers: .venv/.dependencies requirements-bench.lock
+	@echo "► Packages that benchmarks compare with"
+	$(BIN)/python -m uv pip install --require-hashes --requirements requirements-bench.lock
+	touch $@
+
 .PHONY: bench
-bench: setup  ## Ingest, store, export and redaction, measured
-	$(BIN)/python benches/run.py
+bench: setup .venv/.peers  ## Everything measured beside its peers; PARTS="ingest export" for some of it
+	$(BIN)/python benches/run.py $(PARTS)
+
+.PHONY: bench-quick
+bench-quick: .venv/.dependencies  ## Instructions of the core's stages against the committed counts
+	$(BIN)/python benches/instructions.py
 
 .PHONY: docs
 docs: setup  ## The pages that are made from the code
@@ -83,5 +92,6 @@ grpcurl: .venv/.dependencies  ## A real grpcurl for the tests, where Go is there
 	$(BIN)/python scripts/build_grpcurl.py
 
 .PHONY: lock
-lock:  ## Lock the Python packages again, with hashes
+lock:  ## Lock the Python packages again, with hashes; those of the benchmarks beside them
 	$(BIN)/python -m uv pip compile pyproject.toml --all-extras --group dev --generate-hashes --no-emit-index-url --quiet --python-version 3.11 --override requirements.overrides --custom-compile-command 'make lock' --output-file requirements.lock
+	$(BIN)/python -m uv pip compile pyproject.toml --group bench --constraints requirements.lock --generate-hashes --no-emit-index-url --quiet --python-version 3.11 --override requirements.overrides --custom-compile-command 'make lock' --output-file requirements-bench.lock

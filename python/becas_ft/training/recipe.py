@@ -119,7 +119,7 @@ def _typed(name: str, value: object, like: object) -> object:
 
 RECIPES: Final[Mapping[str, Recipe]] = {
     # 135 M parameters learn a task only at a high rate, and its label only where it outweighs the reasoning after it:
-    # else served labels sit so near to even that rounding flips them. Measured in benches/training.py.
+    # else served labels sit so near to even that rounding flips them. Measured in benches/train_smollm2.py.
     "smollm2": Recipe(
         learning_rate=1e-3,
         batch_rows=8,

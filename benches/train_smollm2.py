@@ -1,6 +1,6 @@
 """Train SmolLM2-135M on real SMS messages and print what it took and what it brought.
 
-    python benches/training.py FOLDER [recipe field=value …]
+    python benches/train_smollm2.py FOLDER [recipe field=value …]
 
 300 training rows, half of them spam, and 100 held-out rows without a near-copy among them; deterministic by seed.
 """
@@ -81,11 +81,11 @@ def row(number: int, text: str, split: str, *, scam: bool) -> dict[str, object]:
     }
 
 
-def dataset(path: Path) -> None:
+def dataset(path: Path, train_rows: int = TRAIN_ROWS) -> None:
     """Write the balanced rows of both splits."""
     rows = []
     for scam, texts in messages().items():
-        train, rest = texts[: TRAIN_ROWS // 2], texts[TRAIN_ROWS // 2 :]
+        train, rest = texts[: train_rows // 2], texts[train_rows // 2 :]
         copies = set(near_copies(train, rest, 0.5))
         heldout = [text for position, text in enumerate(rest) if position not in copies][: HELDOUT_ROWS // 2]
         rows += [row(number, text, "train", scam=scam) for number, text in enumerate(train)]
