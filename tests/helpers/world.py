@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import partial
@@ -17,7 +17,8 @@ from becas_ft.config import Config
 from becas_ft.ledger import Ledger, ReadTransaction, WriteTransaction
 from becas_ft.ledger.schema import JOBS, PAIRS, REQUESTS
 from becas_ft.orchestrator.driver import Doing, Driver
-from becas_ft.orchestrator.jobs import Jobs, Parts, state_of
+from becas_ft.orchestrator.jobs import Jobs, Parts
+from becas_ft.orchestrator.journal import state_of
 from becas_ft.orchestrator.next_step import Rules
 from becas_ft.orchestrator.readiness import Thresholds
 from becas_ft.orchestrator.states import Happening, Stage
@@ -109,13 +110,13 @@ class InstantJobs(Jobs):
 
     async def _steps(self, job_id: str, work: Work, started: float, notes: object) -> None:
         del notes
-        if state_of(await self.get(job_id)) is Stage.READY_FOR_TRAINING:
-            await self._move(job_id, Happening.START, "exporting")
+        if state_of(await self.journal.get(job_id)) is Stage.READY_FOR_TRAINING:
+            await self.journal.move(job_id, Happening.START, "exporting")
         if self.hold is not None:
             await self.hold.wait()
-        if state_of(await self.get(job_id)) is Stage.TRAINING:
-            await self._move(job_id, Happening.TRAINED, "making the model")
-        await self._doom(work)
+        if state_of(await self.journal.get(job_id)) is Stage.TRAINING:
+            await self.journal.move(job_id, Happening.TRAINED, "making the model")
+        await self.journal.doom(SCAM, work.model)
         cast("FakeAliases", self._parts.runtime()).made.add(work.model)
         if self.outcome == "failed":
             raise RuntimeUnavailable("the runtime is down", remedy="start it")
@@ -135,7 +136,7 @@ class InstantJobs(Jobs):
                 job_id=job_id,
             )
 
-        await self._offer_model(job_id, work, model, "parity 300 of 300")
+        await self._offer(job_id, work, model, "parity 300 of 300")
 
 
 class DyingLedger(Ledger):
@@ -258,22 +259,23 @@ class World:
         answer = ingest_pb2.IngestResponse.FromString(self.core.ingest(events.request(batch).SerializeToString()))
         assert {receipt.status for receipt in answer.receipts} == {ingest_pb2.STATUS_ACCEPTED}
 
-    def judge(self, trial_id: str, number: int, *, b_right: bool) -> None:
-        """A pair on which A and B disagree, with its truth: the one that is right said `true`."""
+    def judge(self, trial_id: str, first: int, right: Sequence[tuple[bool, bool]]) -> None:
+        """Pairs with their truth, each of another user: whether A was right, and whether B was."""
 
         def change(transaction: WriteTransaction) -> None:
             trial = trials.get(transaction, trial_id)
-            key = f"{trial_id}-{number}"
-            pair = records_pb2.Pair(
-                a=records_pb2.Answer(model=trial.base_model, output=json_label(not b_right), label=str(not b_right)),
-                b=records_pb2.Answer(model=trial.candidate_model, output=json_label(b_right), label=str(b_right)),
-                user=f"user-{number}",
-                time_ms=1_790_000_000_000 + number * 3_600_000,
-            )
-            request = records_pb2.ShadowRequest(category=SCAM, trial_id=trial_id, answer=pair.a)
-            transaction.put(REQUESTS, key, request)
-            transaction.put(PAIRS, f"{trial_id}/{key}", pair)
-            truth.record(transaction, key, "true")
+            for number, (a, b) in enumerate(right, start=first):
+                key = f"{trial_id}-{number}"
+                pair = records_pb2.Pair(
+                    a=records_pb2.Answer(model=trial.base_model, output=json_label(a), label=str(a)),
+                    b=records_pb2.Answer(model=trial.candidate_model, output=json_label(b), label=str(b)),
+                    user=f"user-{number}",
+                    time_ms=1_790_000_000_000 + number * 3_600_000,
+                )
+                request = records_pb2.ShadowRequest(category=SCAM, trial_id=trial_id, answer=pair.a)
+                transaction.put(REQUESTS, key, request)
+                transaction.put(PAIRS, f"{trial_id}/{key}", pair)
+                truth.record(transaction, key, "true")
 
         self.ledger.write(change)
 

@@ -43,8 +43,7 @@ async def world(tmp_path: Path) -> AsyncIterator[World]:
 def judge(world: World, first: int, count: int, *, b_right: bool) -> None:
     trial = world.trial()
     assert trial is not None
-    for number in range(first, first + count):
-        world.judge(trial.trial_id, number, b_right=b_right)
+    world.judge(trial.trial_id, first, [(not b_right, b_right)] * count)
 
 
 def answer(world: World, count: int, failure: str = "") -> None:
@@ -141,7 +140,7 @@ async def test_a_broken_guardrail_takes_the_share_back(world: World, failure: st
         await world.rollback(1)
     assert audit.broken_links(world.audited()) == []
     await world.check()
-    assert len(await world.jobs.all()) == 1
+    assert len(await world.jobs.journal.all()) == 1
 
     plan = trials.Plan(SCAM, base_model=BASE, candidate_model=V1)
     world.ledger.write(partial(trials.set_up, plan=plan, figures=FIGURES))

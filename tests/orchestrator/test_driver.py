@@ -39,8 +39,7 @@ def names(world: World) -> list[str]:
 def judge(world: World, wins: int, losses: int) -> None:
     trial = world.trial()
     assert trial is not None
-    for number in range(wins + losses):
-        world.judge(trial.trial_id, number, b_right=number < wins)
+    world.judge(trial.trial_id, 0, [(False, True)] * wins + [(True, False)] * losses)
 
 
 async def test_from_ready_to_promoted_without_a_person(world: World) -> None:
@@ -112,30 +111,35 @@ async def test_a_worse_candidate_is_refused_and_its_trial_ends(world: World) -> 
     model = world.ledger.read(partial(registry.get, name=V1))
     assert model.state == model_pb2.MODEL_STATE_REFUSED
     await world.check()
-    assert len(await world.jobs.all()) == 1
+    assert len(await world.jobs.journal.all()) == 1
 
 
-async def test_after_a_training_the_next_waits_for_new_gold_or_thirty_days(world: World) -> None:
-    """By a simulated clock: 4 new gold examples are not enough, 5 are, and so are 30 days."""
+async def test_after_a_training_the_next_waits_for_new_gold_or_thirty_days(tmp_path: Path) -> None:
+    """By a simulated clock and the design's own figures: 499 new gold examples are not enough, 500 or 30 days are."""
+    world = World(tmp_path, thresholds=Thresholds(), rules=Rules())
     world.jobs.outcome = "refused"
-    world.gold(5)
+    world.gold(1_999)
     await world.check()
-    assert (len(await world.jobs.all()), stage(world)) == (1, "failed")
-
-    world.gold(4)
-    world.seconds += 29.9 * DAY
-    await world.check()
-    assert len(await world.jobs.all()) == 1
+    assert await world.jobs.journal.all() == []
     world.gold(1)
     await world.check()
-    assert len(await world.jobs.all()) == 2
+    assert (len(await world.jobs.journal.all()), stage(world)) == (1, "failed")
+
+    world.gold(499)
+    world.seconds += 29.9 * DAY
+    await world.check()
+    assert len(await world.jobs.journal.all()) == 1
+    world.gold(1)
+    await world.check()
+    assert len(await world.jobs.journal.all()) == 2
 
     world.seconds += 29.9 * DAY
     await world.check()
-    assert len(await world.jobs.all()) == 2
+    assert len(await world.jobs.journal.all()) == 2
     world.seconds += 0.1 * DAY
     await world.check()
-    assert len(await world.jobs.all()) == 3
+    assert len(await world.jobs.journal.all()) == 3
+    await world.close()
 
 
 async def test_failures_are_tried_again_later_and_later_and_then_left_with_the_reason(world: World) -> None:
@@ -147,7 +151,7 @@ async def test_failures_are_tried_again_later_and_later_and_then_left_with_the_r
     for seconds in (0, 899, 1, 1_799, 1, 10**6):
         world.seconds += seconds
         await world.check()
-        begun.append(len(await world.jobs.all()))
+        begun.append(len(await world.jobs.journal.all()))
     _, due = await world.driver.plan(world.job().category)
 
     assert begun == [1, 1, 2, 2, 3, 3]
@@ -157,7 +161,7 @@ async def test_failures_are_tried_again_later_and_later_and_then_left_with_the_r
     world.jobs.outcome = "offered"
     await world.jobs.start(training_pb2.TrainRequest(category=world.job().category))
     await world.idle()
-    assert (stage(world), await world.jobs.failed_in_a_row(world.job().category)) == ("evaluating", [])
+    assert (stage(world), await world.jobs.journal.failed_in_a_row(world.job().category)) == ("evaluating", [])
 
 
 async def test_a_runtime_that_is_down_delays_a_training_and_fails_none(world: World) -> None:
@@ -184,7 +188,7 @@ async def test_cancelling_a_candidate_ends_its_trial(world: World) -> None:
     assert world.trial() is None
     assert world.job().cancelled
     await world.check()
-    assert len(await world.jobs.all()) == 1
+    assert len(await world.jobs.journal.all()) == 1
 
 
 async def test_a_restart_goes_on_where_it_was(world: World) -> None:

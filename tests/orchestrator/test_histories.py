@@ -257,9 +257,8 @@ class Histories(RuleBasedStateMachine):
         """Members tell who was right: the candidate always, or never."""
         trial = self.world.trial()
         assert trial is not None
-        for _ in range(PAIRS):
-            self.pairs += 1
-            self.world.judge(trial.trial_id, self.pairs, b_right=win)
+        self.world.judge(trial.trial_id, self.pairs, [(not win, win)] * PAIRS)
+        self.pairs += PAIRS
         self.expected.verdict = "win" if win else "loss"
         if win:
             self.expected.won[self.expected.versions] = self.expected.answers
@@ -406,7 +405,7 @@ class Histories(RuleBasedStateMachine):
         assert {model.version for model in models} == set(range(expected.versions + 1))
         promoted = [model.name for model in models if model.state == model_pb2.MODEL_STATE_PROMOTED]
         assert promoted == ([answering] if expected.answers else [])
-        in_flight = [job for job in self.wait(world.jobs.all()) if not job.HasField("ended")]
+        in_flight = [job for job in self.wait(world.jobs.journal.all()) if not job.HasField("ended")]
         stages = [training_pb2.Stage.Name(job.stage).removeprefix("STAGE_").lower() for job in in_flight]
         assert stages == ([] if expected.stage == "collecting" else [expected.stage])
         if stages and expected.answers != expected.versions and expected.versions not in expected.rolled_back:

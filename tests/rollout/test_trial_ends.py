@@ -32,8 +32,7 @@ async def world(tmp_path: Path) -> AsyncIterator[World]:
 
 
 def judge(world: World, trial: shadow_pb2.Trial, wins: int = WINS, losses: int = LOSSES) -> None:
-    for number in range(wins + losses):
-        world.judge(trial.trial_id, number, b_right=number < wins)
+    world.judge(trial.trial_id, 0, [(False, True)] * wins + [(True, False)] * losses)
 
 
 def running(world: World) -> shadow_pb2.Trial:
@@ -91,7 +90,7 @@ async def as_a_watch_by_a_newer_candidate(world: World) -> tuple[str, str]:
     watch = running(world)
     judge(world, watch)
     world.gold(1)
-    await world.jobs.settle(world.job().job_id)
+    await world.jobs.journal.settle(world.job().job_id)
     await world.train(training_pb2.TrainRequest(category=SCAM))
     world.set_up(V2)
     return watch.trial_id, "a new candidate is tested"

@@ -12,9 +12,9 @@ import structlog
 from becas.ft.ledger.v1 import records_pb2
 from becas.ft.v1 import model_pb2, training_pb2
 from becas_ft.ledger import Ledger, ReadTransaction, WriteTransaction
-from becas_ft.orchestrator import jobs as training_jobs
-from becas_ft.orchestrator import next_step
-from becas_ft.orchestrator.jobs import CategoryNumber, Jobs
+from becas_ft.orchestrator import journal, next_step
+from becas_ft.orchestrator.jobs import Jobs
+from becas_ft.orchestrator.journal import CategoryNumber
 from becas_ft.orchestrator.next_step import Action, Next, Rules, View
 from becas_ft.orchestrator.states import Stage
 from becas_ft.rollout import canary, canary_record, limits, registry
@@ -59,13 +59,14 @@ class Driver:
 
     Arguments:
         jobs: trains.
-        ledger: the journal.
+        ledger: where trials, aliases and canaries are.
         rules: what may be done without a person.
         doing: how.
     """
 
     def __init__(self, jobs: Jobs, ledger: Ledger, rules: Rules, doing: Doing) -> None:
         self._jobs = jobs
+        self._journal = jobs.journal
         self._ledger = ledger
         self._rules = rules
         self._doing = doing
@@ -77,12 +78,12 @@ class Driver:
 
     async def check_in_flight(self) -> list[training_pb2.Job]:
         """One step of every category whose candidate is with its evidence; cheap where there is none."""
-        known = await self._jobs.all()
+        known = await self._journal.all()
         return await self._look(
             [
                 job.category
                 for job in known
-                if not job.HasField("ended") and training_jobs.state_of(job) in {Stage.EVALUATING, Stage.PROMOTING}
+                if not job.HasField("ended") and journal.state_of(job) in {Stage.EVALUATING, Stage.PROMOTING}
             ]
         )
 
@@ -111,7 +112,7 @@ class Driver:
 
     async def _step(self, category: int) -> training_pb2.Job | None:
         view, due = await self.plan(category)
-        job = await self._in_flight(category)
+        job = await self._journal.in_flight(category)
         if due.action is Action.TRAIN:
             begun = await self._jobs.start(self._doing.request(self._jobs.categories[category].number))
             _log.info("training_begins", job=begun.job_id)
@@ -120,11 +121,11 @@ class Driver:
             return None
         if due.action is Action.WAIT:
             if view.stage in {Stage.EVALUATING, Stage.PROMOTING}:
-                await self._jobs.say(job.job_id, due.why)
+                await self._journal.say(job.job_id, due.why)
             return None
         _log.info("step", job=job.job_id, action=due.action)
         await self._take(job, view, due)
-        return await self._jobs.get(job.job_id)
+        return await self._journal.get(job.job_id)
 
     async def _take(self, job: training_pb2.Job, view: View, due: Next) -> None:
         match due.action:
@@ -133,7 +134,7 @@ class Driver:
                 await self._write(partial(_set_up, plan=plan, figures=self._doing.figures))
             case Action.OFFER:
                 judgement = await asyncio.to_thread(self._doing.judge, job.model)
-                await self._jobs.pass_gate(
+                await self._journal.pass_gate(
                     job.job_id,
                     due.why,
                     trial_id=judgement.trial_id if judgement else "",
@@ -146,11 +147,11 @@ class Driver:
                 await self._write(ended)
             case Action.PROMOTE:
                 await self._doing.promote(job.model, ACTOR, due.why)
-                await self._jobs.settle(job.job_id)
+                await self._journal.settle(job.job_id)
             case Action.SETTLE:
-                await self._jobs.settle(job.job_id)
+                await self._journal.settle(job.job_id)
             case Action.REFUSE:
-                await self._jobs.refuse(job.job_id, due.why)
+                await self._journal.refuse(job.job_id, due.why)
             case Action.TRAIN | Action.WAIT:
                 pass
 
@@ -169,16 +170,16 @@ class Driver:
             )
 
     async def _view(self, category: int) -> View:
-        job = await self._in_flight(category)
+        job = await self._journal.in_flight(category)
         if job is None:
-            failed = await self._jobs.failed_in_a_row(category)
+            failed = await self._journal.failed_in_a_row(category)
             return View(
                 lacks=tuple(await self._jobs.lacks(category)),
                 failures=len(failed),
                 last_error=failed[0].error if failed else "",
                 seconds_since_failure=self._doing.now() - failed[0].ended.ToNanoseconds() / 1e9 if failed else 0.0,
             )
-        stage = training_jobs.state_of(job)
+        stage = journal.state_of(job)
         if stage not in {Stage.EVALUATING, Stage.PROMOTING}:
             return View(stage=stage)
         judgement = await asyncio.to_thread(self._doing.judge, job.model)
@@ -192,9 +193,6 @@ class Driver:
 
     def _progress(self, running: records_pb2.Canary) -> canary.Progress:
         return canary.progress(running, self._doing.seen(running.candidate_model, running.since_ms / 1000))
-
-    async def _in_flight(self, category: int) -> training_pb2.Job | None:
-        return await self._read(partial(training_jobs.in_flight_of, category=category))
 
     async def _read(self, view: Callable[[ReadTransaction], Result]) -> Result:
         return await asyncio.to_thread(self._ledger.read, view)

@@ -12,7 +12,8 @@ from becas_ft._core import Core, categories, output_schema, system
 from becas_ft.config import Config
 from becas_ft.ledger import Ledger
 from becas_ft.orchestrator.driver import Doing, Driver
-from becas_ft.orchestrator.jobs import CategoryNumber, Jobs, Parts
+from becas_ft.orchestrator.jobs import Jobs, Parts
+from becas_ft.orchestrator.journal import CategoryNumber
 from becas_ft.orchestrator.next_step import Rules
 from becas_ft.orchestrator.readiness import Thresholds
 from becas_ft.orchestrator.training_job import Category, Settings

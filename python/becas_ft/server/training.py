@@ -8,7 +8,8 @@ import grpc
 from becas.ft.v1 import model_pb2, training_pb2
 from becas_ft.errors import InvalidArgumentError
 from becas_ft.ledger.schema import AUDIT
-from becas_ft.orchestrator.jobs import STAGES, Jobs
+from becas_ft.orchestrator.jobs import Jobs
+from becas_ft.orchestrator.journal import STAGES
 from becas_ft.orchestrator.states import Stage
 from becas_ft.server import checks
 from becas_ft.server.application import Application
@@ -46,7 +47,7 @@ class TrainingService:
     async def GetJob(self, request: training_pb2.GetJobRequest, context: Context) -> training_pb2.Job:
         """A job as it stands."""
         del context
-        return await self._jobs.get(request.job_id)
+        return await self._jobs.journal.get(request.job_id)
 
     async def ListJobs(self, request: training_pb2.ListJobsRequest, context: Context) -> training_pb2.ListJobsResponse:
         """A page of jobs, newest first."""
@@ -54,7 +55,7 @@ class TrainingService:
         if request.page_size < 0:
             raise InvalidArgumentError("page_size", "is below 0: send 0 for the default, or 1 to 1000")
         size = min(request.page_size or _DEFAULT_PAGE, _LARGEST_PAGE)
-        jobs = await self._jobs.all(request.category)
+        jobs = await self._jobs.journal.all(request.category)
         start = _position([job.job_id for job in jobs], request.page_token)
         page = jobs[start : start + size]
         more = start + size < len(jobs)
@@ -65,7 +66,7 @@ class TrainingService:
     ) -> AsyncIterator[training_pb2.Job]:
         """The job at every change."""
         del context
-        async for job in self._jobs.watch(request.job_id):
+        async for job in self._jobs.journal.watch(request.job_id):
             yield job
             if self._application.draining.is_set():
                 return
@@ -80,7 +81,7 @@ class TrainingService:
     ) -> training_pb2.GetPipelineStatsResponse:
         """Where every category is."""
         del request, context
-        jobs = await self._jobs.all()
+        jobs = await self._jobs.journal.all()
         newest = {int(job.category): job for job in reversed(jobs)}
         answer = training_pb2.GetPipelineStatsResponse(
             jobs=len(jobs), failed=sum(job.stage == training_pb2.STAGE_FAILED for job in jobs)
