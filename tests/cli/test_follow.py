@@ -1,4 +1,4 @@
-"""`becas-ft events --follow` beside a real server that is killed and comes back: every event, in order, once."""
+"""`becas-ft events` beside a real server, either of them killed and back: every event, in order, once."""
 
 import json
 import signal
@@ -13,13 +13,20 @@ from pathlib import Path
 import grpc
 import pytest
 
+from becas.ft.v1 import published_event_pb2
+from becas_ft.ledger import Ledger, WriteTransaction
+from becas_ft.rollout import published
 from helpers import models
 from helpers.served import Served, serving
-from helpers.server import COMMAND, CommandLine, environment
+from helpers.server import COMMAND, CommandLine, ServerStarter, environment
 
 CANDIDATE = models.candidate(1)
 KILLS = 3
 SECONDS = 120.0
+# Of 100 bytes and more: a pipe holds 64 KiB.
+EVENTS = 3_000
+# After which `becas-ft events` ends.
+SILENCE = 2.0
 
 
 @dataclass
@@ -32,7 +39,9 @@ class Follower:
 
     def seen(self) -> list[tuple[int, str]]:
         """(cursor, name) of what it has printed."""
-        lines = self.stdout.read_text().splitlines()
+        text = self.stdout.read_text()
+        # A kill may leave half a line.
+        lines = text[: text.rfind("\n") + 1].splitlines()
         return [(found["cursor"], found["name"]) for found in map(json.loads, lines)]
 
     def wait_for(self, count: int) -> None:
@@ -106,20 +115,57 @@ def test_follow_misses_nothing_over_kills_of_the_server(tmp_path: Path) -> None:
     assert "Traceback" not in said
 
 
-def test_follow_goes_on_after_a_cursor(tmp_path: Path) -> None:
-    """A follower that was killed itself sees the rest with the last cursor that it showed."""
+def test_a_follower_that_is_killed_goes_on_after_its_cursor(tmp_path: Path) -> None:
+    """Kill -9 of the follower while events come, again and again: with its last cursor it misses none, in order."""
+    enough = threading.Event()
+    seen: list[tuple[int, str]] = []
     with serving(tmp_path, CANDIDATE) as served:
-        served.promote(CANDIDATE)
-        served.rollback(0)
-        with following(tmp_path / "first", served.process.address) as first:
-            first.wait_for(2)
-            seen = first.seen()
-            first.process.kill()
-        served.promote(CANDIDATE)
-        with following(tmp_path / "second", served.process.address, "--after", str(seen[-1][0])) as second:
-            kept = [(event.cursor, event.name) for event in served.published()]
-            second.wait_for(len(kept) - len(seen))
-            assert [*seen, *second.seen()] == kept
+        publisher = threading.Thread(target=publish, args=(served, enough))
+        publisher.start()
+        try:
+            for life in range(KILLS):
+                after = str(seen[-1][0] if seen else 0)
+                with following(tmp_path / str(life), served.process.address, "--after", after) as follower:
+                    follower.wait_for(10)
+                    follower.process.kill()
+                    follower.process.wait(30)
+                    seen += follower.seen()
+        finally:
+            enough.set()
+            publisher.join()
+        kept = [(event.cursor, event.name) for event in served.published()]
+        with following(tmp_path / "last", served.process.address, "--after", str(seen[-1][0])) as follower:
+            follower.wait_for(len(kept) - len(seen))
+            seen += follower.seen()
+
+    assert seen == kept
+    assert [cursor for cursor, _ in kept] == list(range(1, len(kept) + 1))
+
+
+def test_what_is_kept_is_shown_whole_however_slow_the_reader(
+    data_dir: Path, start_server: ServerStarter, tmp_path: Path
+) -> None:
+    """More than a pipe holds, and nobody reads for longer than the silence that ends the command."""
+    ledger = Ledger(data_dir / "ledger")
+
+    def publish_many(transaction: WriteTransaction) -> None:
+        for number in range(EVENTS):
+            event = published_event_pb2.PublishedEvent(name="fine_tuning.failed", reason=f"reason {number}")
+            published.publish(transaction, event)
+
+    ledger.write(publish_many)
+    ledger.close()
+    command: list[str | Path] = [COMMAND, "events", "--json", "--server", start_server().address]
+    with (tmp_path / "stderr.txt").open("wb") as err:
+        process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=err, env=environment())
+    assert process.stdout is not None
+    first = process.stdout.readline()
+    time.sleep(2 * SILENCE)
+    shown = [json.loads(line)["cursor"] for line in [first, *process.stdout]]
+    process.stdout.close()
+
+    assert process.wait(30) == 0
+    assert shown == list(range(1, EVENTS + 1))
 
 
 @pytest.mark.parametrize("command", [("events",), ("events", "--follow")])

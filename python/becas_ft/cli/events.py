@@ -1,5 +1,6 @@
 """`becas-ft events`."""
 
+import time
 from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
@@ -45,12 +46,16 @@ def _kept(server: str, after: int) -> "Iterator[published_event_pb2.PublishedEve
 
     with connect(server) as channel:
         stub = event_service_pb2_grpc.EventServiceStub(channel)
-        request = published_event_pb2.SubscribeRequest(after_cursor=after)
-        try:
-            yield from stub.Subscribe(request, timeout=_SILENCE_SECONDS)
-        except grpc.RpcError as error:
-            if error.code() is not grpc.StatusCode.DEADLINE_EXCEEDED:
-                raise
+        last = time.monotonic()
+        # A stream's time runs on while the reader is busy with what came: the next one goes on after that.
+        while (left := last + _SILENCE_SECONDS - time.monotonic()) > 0:
+            try:
+                for event in stub.Subscribe(published_event_pb2.SubscribeRequest(after_cursor=after), timeout=left):
+                    yield event
+                    after, last = event.cursor, time.monotonic()
+            except grpc.RpcError as error:
+                if error.code() is not grpc.StatusCode.DEADLINE_EXCEEDED:
+                    raise
 
 
 def _line(event: "published_event_pb2.PublishedEvent") -> str:
