@@ -418,7 +418,7 @@ class Histories(RuleBasedStateMachine):
         assert [event.model for event in moves] == [entry.to_model for entry in log]
 
 
-@pytest.mark.timeout(60 + HISTORIES)
+@pytest.mark.timeout(600 + 2 * HISTORIES)
 def test_no_history_diverges() -> None:
     """Ingest, train, judge, promote, roll back, kill and restart in any order."""
     run_state_machine_as_test(
