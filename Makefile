@@ -21,7 +21,7 @@ setup: .venv/.extension  ## Everything a fresh machine needs; leaves the command
 	$(BIN)/python -m uv pip sync --require-hashes requirements.lock
 	touch $@
 
-.venv/.protos: .venv/.dependencies $(PROTOS) scripts/gen_protos.py
+.venv/.protos: .venv/.dependencies $(PROTOS) scripts/gen_protos.py clients/service_config.json
 	@echo "► Python code from the protos"
 	$(BIN)/python scripts/gen_protos.py
 	touch $@
@@ -90,6 +90,19 @@ ollama: setup  ## A real Ollama where there is none on PATH
 .PHONY: grpcurl
 grpcurl: .venv/.dependencies  ## A real grpcurl for the tests, where Go is there to build it
 	$(BIN)/python scripts/build_grpcurl.py
+
+.PHONY: clients
+clients: setup  ## The client packages of Go and TypeScript generated, and all three built into dist/clients
+	cd clients/typescript && npm ci
+	$(BIN)/python scripts/gen_clients.py
+	cd clients/go && go build ./...
+	mkdir -p dist/clients
+	cd clients/typescript && npm run build && npm pack --ignore-scripts --pack-destination ../../dist/clients
+	$(BIN)/python -m uv build --wheel --out-dir dist/clients clients/python
+
+.PHONY: wheel
+wheel: setup  ## A wheel for this platform and every Python from 3.11 on, into dist
+	VIRTUAL_ENV=$(CURDIR)/.venv PATH="$(CURDIR)/.venv/bin:$$PATH" $(BIN)/maturin build --release --locked --out dist
 
 .PHONY: lock
 lock:  ## Lock the Python packages again, with hashes; those of the benchmarks beside them

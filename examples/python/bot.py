@@ -1,172 +1,168 @@
-"""A bot that publishes what it decided about seven invented messages, and prints a receipt a line."""
+"""A Discord bot that publishes what it decides; with --replay it plays recorded gateway events, without a network."""
 
 from __future__ import annotations
 
+import argparse
 import asyncio
 import json
 import os
+import signal
 import sys
+from contextlib import suppress
 from pathlib import Path
 
-from publisher import Publisher
+import discord
+from moderation import Moderation, Said
 
-from becas.ft.v1.event_pb2 import (
-    AiCorrection,
-    AiDecision,
-    ConversationalContext,
-    Correction,
-    DeepIntent,
-    Event,
-    Evidence,
-    IntentAnalyzed,
-    LanguageDetected,
-    ScamAnalysis,
-    ScamDetected,
-    ToolExecuted,
-    ViolationDetected,
-)
-from becas.ft.v1.example_pb2 import Category, Tier
-from becas.ft.v1.ingest_pb2 import STATUS_INVALID, Receipt, Status
+from becas_ft_client import Access, Client
+from becas_ft_client.v1 import Category, Event, ModerationActionExecuted, Receipt, Status, Tier
 
-MEMBER = "700000000000000001"
-GUILD = "800000000000000001"
+ACTIONS = {
+    discord.AuditLogAction.ban: "ban",
+    discord.AuditLogAction.unban: "unban",
+    discord.AuditLogAction.kick: "kick",
+}
+DISMISS = "❌"
 
 
-def scam() -> Event:
-    """A phishing message; a moderator agreed, and retrieved precedents took part: gold."""
-    return event(
-        "scam-1001",
-        evidence=Evidence(human_validated=True, rag_enhanced=True),
-        scam_detected=ScamDetected(
-            text="Moonbeam Bank: your vault closes at noon, send the seed words to moonbeam-vault.example",
-            analysis=ScamAnalysis(
-                is_scam=True,
-                scam_type="phishing",
-                severity="high",
-                confidence=0.97,
-                indicators=["seed words", "closes at noon"],
-                reasoning="It asks for seed words on a look-alike domain and presses for haste.",
-            ),
-        ),
-    )
+class Bot(discord.Client):
+    """Turns what the gateway says into decisions, and publishes them."""
+
+    def __init__(self, becas: Client) -> None:
+        intents = discord.Intents(guilds=True, members=True, moderation=True, messages=True, reactions=True)
+        intents.message_content = True
+        super().__init__(intents=intents, chunk_guilds_at_startup=False)
+        self._becas = becas
+        self._moderation = Moderation()
+
+    async def on_message(self, message: discord.Message) -> None:
+        """Look at what members write."""
+        if message.author.bot or message.guild is None:
+            return
+        said = Said(
+            message_id=str(message.id),
+            user_id=str(message.author.id),
+            guild_id=str(message.guild.id),
+            channel=getattr(message.channel, "name", ""),
+            text=message.content,
+            time=message.created_at,
+            to_bot=self.user in message.mentions,
+        )
+        # Here you act on what was decided: delete, warn, answer.
+        await self._publish(self._moderation.message(said))
+
+    async def on_member_join(self, member: discord.Member) -> None:
+        """Look for raids."""
+        joined = member.joined_at or discord.utils.utcnow()
+        await self._publish(self._moderation.joined(str(member.id), str(member.guild.id), joined, member.created_at))
+
+    async def on_raw_reaction_add(self, reaction: discord.RawReactionActionEvent) -> None:
+        """A moderator's ❌ on a message says that flagging it was wrong."""
+        member = reaction.member
+        if str(reaction.emoji) == DISMISS and member is not None and member.guild_permissions.moderate_members:
+            await self._publish(self._moderation.dismissed(str(reaction.message_id), str(member.id)))
+
+    async def on_audit_log_entry_create(self, entry: discord.AuditLogEntry) -> None:
+        """What moderators do, by hand or with other bots."""
+        action, seconds = ACTIONS.get(entry.action), None
+        until = getattr(entry.after, "timed_out_until", None)
+        if entry.action is discord.AuditLogAction.member_update and until is not None:
+            action, seconds = "timeout", round((until - entry.created_at).total_seconds())
+        if action is None or entry.target is None:
+            return
+        done = ModerationActionExecuted(
+            action_type=action,
+            target_user_id=str(entry.target.id),
+            executor_id=str(entry.user_id),
+            reason=entry.reason or "",
+            duration=None if seconds is None else 1000 * seconds,
+            guild_id=str(entry.guild.id),
+        )
+        await self._publish(self._moderation.acted(str(entry.id), done))
+
+    async def on_interaction(self, interaction: discord.Interaction) -> None:
+        """Commands. Here you also run and answer them."""
+        data = interaction.data
+        if interaction.type is not discord.InteractionType.application_command or data is None:
+            return
+        who = (str(interaction.id), str(interaction.user.id), str(interaction.guild_id))
+        options = {option["name"]: option.get("value") for option in data.get("options", [])}
+        if data["name"] == "remind":
+            await self._publish(self._moderation.remind(*who, str(options["text"])))
+        elif data["name"] == "plan":
+            await self._publish(self._moderation.plan(*who, str(options["text"])))
+        elif data["name"] == "Teach: positive":
+            text = data["resolved"]["messages"][data["target_id"]]["content"]
+            await self._publish(self._moderation.taught(*who, text))
+
+    async def replay(self, packets: list[str]) -> None:
+        """Hand recorded gateway events to the library, which makes its own objects of them, as if it were online."""
+        await self._async_setup_hook()
+        for line in packets:
+            packet = json.loads(line)
+            self._connection.parsers[packet["t"]](packet["d"])
+            # The library starts a task for each event; one after the other keeps their order.
+            await asyncio.gather(*(task for task in asyncio.all_tasks() if task.get_name().startswith("discord.py")))
+        await self.close()
+
+    async def _publish(self, events: list[Event]) -> None:
+        for event in events:
+            receipt = await self._becas.publish(event)
+            receipt.add_done_callback(show)
 
 
-def everyday() -> list[Event]:
-    """What comes in on a quiet day: one that is too thin, one with a bug, one that is delivered twice."""
-    return [
-        event(
-            "language-1002",
-            language_detected=LanguageDetected(
-                text="Der Kater schläft auf der Fensterbank.", detected_language="de", confidence=0.99
-            ),
-        ),
-        event(
-            "tool-1003",
-            tool_executed=ToolExecuted(
-                tool_name="reminder",
-                tool_category="productivity",
-                input="remind me to water the ferns on Friday",
-                success=True,
-            ),
-        ),
-        event(
-            "intent-1004",
-            intent_analyzed=IntentAnalyzed(
-                message="my drawbridge command does nothing since the update",
-                surface_intent="statement",
-                deep_intent=DeepIntent(
-                    primary_intent="complain",
-                    emotional_state="annoyed",
-                    suggested_action="answer",
-                    confidence=0.92,
-                    reasoning="The member reports that a command stopped working and sounds annoyed.",
-                ),
-                conversational_context=ConversationalContext(recent_messages=4),
-            ),
-        ),
-        # The bug: confidences are shares, not per cent.
-        event(
-            "violation-1005",
-            violation_detected=ViolationDetected(
-                violation_type="spam", severity="low", confidence=97, evidence="FERNS FERNS FERNS cheap ferns"
-            ),
-        ),
-        # A gateway that reconnects delivers messages again; the id makes it harmless.
-        scam(),
-        event(
-            "correction-1006",
-            causation_id="intent-1004",
-            ai_correction=AiCorrection(
-                correction=Correction(
-                    ai_decision=AiDecision(
-                        action="none",
-                        reason="complaint",
-                        confidence=0.92,
-                        context="my drawbridge command does nothing since the update",
-                    ),
-                    category="wrong_intent",
-                    ai_mistake="Took a call for help for a complaint",
-                    lesson="A broken command is a call for help",
-                    corrected_label="ask_for_help",
-                )
-            ),
-        ),
-    ]
-
-
-def event(event_id: str, **fields: object) -> Event:
-    """The envelope: the id says what happened, so that the same happening never has two."""
-    made = Event(event_id=event_id, user_id=MEMBER, guild_id=GUILD, **fields)  # type: ignore[arg-type]  # payloads by name
-    made.time.GetCurrentTime()
-    return made
-
-
-def show(sent: Event, receipt: Receipt) -> None:
-    """One line of JSON on standard output; bugs of this bot also go to standard error."""
+def show(done: asyncio.Future[Receipt]) -> None:
+    """A receipt as a line of JSON. INVALID means that this bot has a bug: the reason names the field."""
+    if done.cancelled() or done.exception() is not None:
+        return
+    receipt = done.result()
     line = {
         "eventId": receipt.event_id,
         "status": Status.Name(receipt.status).removeprefix("STATUS_"),
-        "category": name(Category.Name(receipt.category), "CATEGORY_"),
-        "tier": name(Tier.Name(receipt.tier), "TIER_"),
+        "category": short(Category.Name(receipt.category), "CATEGORY_"),
+        "tier": short(Tier.Name(receipt.tier), "TIER_"),
         "score": receipt.score,
         "reasons": list(receipt.reasons),
     }
     print(json.dumps(line), flush=True)
-    if receipt.status == STATUS_INVALID:
-        # Sending it again would not help: mend the bot. The reason says which field, and what it takes.
-        for reason in receipt.reasons:
-            print(f"bug in this bot, event {sent.event_id}: {reason}", file=sys.stderr)
 
 
-def name(value: str, prefix: str) -> str:
+def short(value: str, prefix: str) -> str:
     """`CATEGORY_SCAM_DETECTION` as `scam_detection`; empty where it is not set."""
-    short = value.removeprefix(prefix).lower()
-    return "" if short == "unspecified" else short
+    name = value.removeprefix(prefix).lower()
+    return "" if name == "unspecified" else name
 
 
-def content(variable: str) -> bytes:
-    """What stands in the file that a variable names; empty where it names none."""
-    path = os.environ.get(variable)
-    return Path(path).read_bytes() if path else b""
+def access() -> Access:
+    """Authority and token; a server beyond this machine wants both."""
+    ca, token = os.environ.get("BECAS_FT_CA"), os.environ.get("BECAS_FT_TOKEN_FILE")
+    return Access(Path(ca) if ca else None, Path(token).read_text(encoding="utf-8").strip() if token else "")
 
 
-def token() -> str:
-    """The bot's token; servers beyond this machine want one."""
-    return content("BECAS_FT_TOKEN_FILE").decode().strip() or os.environ.get("BECAS_FT_TOKEN", "")
+async def run(packets: list[str]) -> None:
+    """Run online, or play a file; leaving the block waits for the last receipt."""
+    async with Client(os.environ.get("BECAS_FT_SERVER", "127.0.0.1:50051"), access=access()) as becas:
+        bot = Bot(becas)
+        if packets:
+            await bot.replay(packets)
+            return
+        # Told to stop, it still waits for the last receipts.
+        task = asyncio.current_task()
+        asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, lambda: task and task.cancel())
+        async with bot:
+            await bot.start(os.environ["DISCORD_TOKEN"])
 
 
-async def main() -> None:
-    """Publish everything; leaving the block waits for the last receipt."""
-    server = os.environ.get("BECAS_FT_SERVER", "127.0.0.1:50051")
-    # Seconds between two messages; a chat takes its time.
-    pace = float(os.environ.get("BOT_PACE_SECONDS", "0"))
-    async with Publisher(server, show, ca=content("BECAS_FT_CA"), token=token()) as publisher:
-        urgent = scam()
-        show(urgent, await publisher.publish_now(urgent))
-        for decided in everyday():
-            await asyncio.sleep(pace)
-            await publisher.publish(decided)
+def main() -> None:
+    """Parse the arguments, and run."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--replay", type=Path, metavar="FILE", help="gateway events, one a line")
+    path = parser.parse_args().replay
+    if path is None and "DISCORD_TOKEN" not in os.environ:
+        sys.exit("set DISCORD_TOKEN, or name a file with --replay")
+    with suppress(asyncio.CancelledError, KeyboardInterrupt):
+        asyncio.run(run([] if path is None else path.read_text(encoding="utf-8").splitlines()))
 
 
 if __name__ == "__main__":
-    asyncio.run(main())
+    main()

@@ -14,6 +14,7 @@ from becas_ft.cli.demo.command import demo
 from becas_ft.cli.events import events
 from becas_ft.cli.export import export
 from becas_ft.cli.forget import forget
+from becas_ft.cli.health import health
 from becas_ft.cli.import_events import import_events
 from becas_ft.cli.jobs import jobs
 from becas_ft.cli.models import models
@@ -43,6 +44,7 @@ app = typer.Typer(
 app.callback()(top)
 app.command()(demo)
 app.command()(serve)
+app.command()(health)
 app.add_typer(access, name="access")
 app.command("import")(import_events)
 app.command()(export)
