@@ -1,5 +1,8 @@
 //! The digest of an input: equal for the same message under the same category, whatever surrounds it.
 
+use std::sync::LazyLock;
+
+use blake3::hazmat::{ContextKey, HasherExt as _, hash_derive_key_context};
 use unicode_normalization::UnicodeNormalization as _;
 
 use crate::{
@@ -45,20 +48,31 @@ pub(crate) fn core_digest(key: &Key, core: &[Line<Redacted>]) -> InputDigest {
 
 /// The digest of a core under one category. The core's own is keyed already.
 pub(crate) fn in_category(core: InputDigest, category: Category) -> InputDigest {
-    let mut hasher = blake3::Hasher::new_derive_key("becas-ft 2026 input digest of a category");
-    hasher.update(&[category as u8]);
-    hasher.update(&core);
+    let mut named = [category as u8; 1 + size_of::<InputDigest>()];
+    named[1..].copy_from_slice(&core);
+    let hash = blake3::Hasher::new_from_context_key(&CONTEXT).update(&named).finalize();
     let mut digest = InputDigest::default();
-    hasher.finalize_xof().fill(&mut digest);
+    digest.copy_from_slice(&hash.as_bytes()[..size_of::<InputDigest>()]);
     digest
 }
+
+static CONTEXT: LazyLock<ContextKey> =
+    LazyLock::new(|| hash_derive_key_context("becas-ft 2026 input digest of a category"));
 
 /// NFKC, lower case, runs of white space as one blank, none at the ends.
 fn normalise(text: &str, out: &mut Vec<u8>) {
     let start = out.len();
+    out.reserve(text.len() + 1);
     if text.is_ascii() {
+        let mut after_white = true;
         for byte in text.bytes() {
-            push(byte.is_ascii_whitespace(), &[byte.to_ascii_lowercase()], start, out);
+            let white = byte.is_ascii_whitespace();
+            if !white {
+                out.push(byte.to_ascii_lowercase());
+            } else if !after_white {
+                out.push(b' ');
+            }
+            after_white = white;
         }
     } else {
         let mut buffer = [0; 4];

@@ -55,19 +55,30 @@ impl Key {
     /// The first 16 bytes of a hash of redacted text, keyed so that it cannot confirm a guess at the text.
     pub(crate) fn digest(&self, text: &[u8]) -> [u8; 16] {
         // No kind of id has this byte.
-        let mut hasher = blake3::Hasher::new_keyed(&self.0);
-        hasher.update(b"i").update(text);
-        truncated(hasher.finalize())
+        self.hash(b'i', text)
     }
 
     /// The pseudonym of a raw id.
     pub fn pseudonym(&self, kind: IdKind, raw: &str) -> Pseudonym {
-        let mut hasher = blake3::Hasher::new_keyed(&self.0);
-        hasher.update(&[kind as u8]);
-        hasher.update(raw.as_bytes());
-        Pseudonym(truncated(hasher.finalize()))
+        Pseudonym(self.hash(kind as u8, raw.as_bytes()))
+    }
+
+    fn hash(&self, kind: u8, bytes: &[u8]) -> [u8; 16] {
+        // In one piece, since a hasher of its own costs more than hashing an id.
+        let mut buffer = [0; STACK_BYTES];
+        let hash = if let Some(joined) = buffer.get_mut(..=bytes.len()) {
+            joined[0] = kind;
+            joined[1..].copy_from_slice(bytes);
+            blake3::keyed_hash(&self.0, joined)
+        } else {
+            blake3::Hasher::new_keyed(&self.0).update(&[kind]).update(bytes).finalize()
+        };
+        truncated(hash)
     }
 }
+
+/// Ids and most messages fit.
+const STACK_BYTES: usize = 512;
 
 fn truncated(hash: blake3::Hash) -> [u8; 16] {
     let mut bytes = [0; 16];

@@ -10,6 +10,7 @@ mod moderation;
 mod network;
 mod neutral;
 mod people;
+mod plain;
 mod policy;
 mod profile;
 mod prompt;

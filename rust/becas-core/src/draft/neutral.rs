@@ -2,6 +2,8 @@
 
 use std::borrow::Cow;
 
+use super::plain;
+
 /// What opens and closes turns in the templates of the served models' families, without the first character.
 const TAGS: [&str; 20] = [
     "s>",
@@ -39,7 +41,9 @@ const BRACKETS: [&str; 8] = [
 /// Drops invisible characters: controls but line feed and tab, zero-width, bidirectional, variation selectors,
 /// tags. Done before redaction, so that nothing hides personal data from it; line separators become line feeds.
 pub(crate) fn visible(text: &str) -> Cow<'_, str> {
-    if text.bytes().all(is_plain) || !text.contains(|character| replacement(character).is_some()) {
+    if plain::position(text.as_bytes(), |byte| !is_plain(byte)).is_none()
+        || !text.contains(|character| replacement(character).is_some())
+    {
         return Cow::Borrowed(text);
     }
     let mut shown = String::with_capacity(text.len());
@@ -52,8 +56,12 @@ pub(crate) fn visible(text: &str) -> Cow<'_, str> {
     Cow::Owned(shown)
 }
 
+#[expect(
+    clippy::needless_bitwise_bool,
+    reason = "a jump in it would keep blocks from being vectors"
+)]
 const fn is_plain(byte: u8) -> bool {
-    matches!(byte, b'\n' | b'\t' | 0x20..=0x7e)
+    (byte == b'\n') | (byte == b'\t') | (byte.wrapping_sub(0x20) < 0x5f)
 }
 
 const fn replacement(character: char) -> Option<&'static str> {
@@ -85,36 +93,54 @@ const fn replacement(character: char) -> Option<&'static str> {
 
 /// Breaks every control token by a space, so that no tokenizer reads it as one. Done after redaction.
 pub(crate) fn neutralise(text: &str) -> Cow<'_, str> {
-    if !text.bytes().any(|byte| matches!(byte, b'<' | b'[' | b'|' | b'#' | 0xef)) {
+    let mut safe = String::new();
+    let (mut copied, mut at) = (0, 0);
+    while let Some(length) = plain::position(&text.as_bytes()[at..], is_suspect) {
+        let start = at + length;
+        let (found, spaces) = broken(text, start);
+        at = start + found;
+        for place in spaces {
+            safe.push_str(&text[copied..place]);
+            safe.push(' ');
+            copied = place;
+        }
+    }
+    if copied == 0 {
         return Cow::Borrowed(text);
     }
-    let mut safe = String::with_capacity(text.len() + 8);
-    let mut line_start = true;
-    let mut rest = text;
-    while let Some(character) = rest.chars().next() {
-        let after = &rest[character.len_utf8()..];
-        if line_start && rest.starts_with("###") {
-            let hashes = rest.bytes().take_while(|byte| *byte == b'#').count();
-            safe.push('#');
-            safe.extend(std::iter::repeat_n(" #", hashes - 1));
-            rest = &rest[hashes..];
-            line_start = false;
-            continue;
-        }
-        safe.push(character);
-        let token = match character {
-            '<' => opens(after, &TAGS),
-            '[' => opens(after, &BRACKETS),
-            '|' | '\u{ff5c}' => after.starts_with('>'),
-            _ => false,
-        };
-        if token {
-            safe.push(' ');
-        }
-        line_start = character == '\n';
-        rest = after;
-    }
+    safe.push_str(&text[copied..]);
     Cow::Owned(safe)
+}
+
+/// The first bytes of all that is broken; 0xEF opens `\u{ff5c}` among others.
+#[expect(
+    clippy::needless_bitwise_bool,
+    reason = "a jump in it would keep blocks from being vectors"
+)]
+const fn is_suspect(byte: u8) -> bool {
+    (byte == b'<') | (byte == b'[') | (byte == b'|') | (byte == b'#') | (byte == 0xef)
+}
+
+/// How many bytes at an offset belong together, and where spaces go among them.
+fn broken(text: &str, start: usize) -> (usize, std::ops::Range<usize>) {
+    let rest = &text[start..];
+    let none = start..start;
+    if rest.starts_with('#') {
+        let hashes = rest.bytes().take_while(|byte| *byte == b'#').count();
+        let line_start = start == 0 || text.as_bytes()[start - 1] == b'\n';
+        let spaces = if line_start && hashes >= 3 { start + 1..start + hashes } else { none };
+        return (hashes, spaces);
+    }
+    let length = rest.chars().next().map_or(1, char::len_utf8);
+    let after = &rest[length..];
+    let token = match rest.as_bytes()[0] {
+        b'<' => opens(after, &TAGS),
+        b'[' => opens(after, &BRACKETS),
+        b'|' => after.starts_with('>'),
+        _ => rest.starts_with('\u{ff5c}') && after.starts_with('>'),
+    };
+    let end = start + length;
+    (length, if token { end..end + 1 } else { none })
 }
 
 fn opens(rest: &str, tokens: &[&str]) -> bool {

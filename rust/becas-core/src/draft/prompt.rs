@@ -36,7 +36,7 @@ pub fn system(category: Category) -> &'static str {
 /// The prompt of redacted lines: one `Key: value` a line, the message first and what surrounds it after it.
 /// Every value is JSON, so that no text can open a line of its own, and empty ones are left out.
 pub fn prompt(category: Category, core: &[Line<Redacted>], context: &[Line<Redacted>]) -> Prompt {
-    let mut input = String::new();
+    let mut input = String::with_capacity(room(core) + room(context));
     for line in core.iter().chain(context).filter(|line| !is_empty(&line.value)) {
         if !input.is_empty() {
             input.push('\n');
@@ -56,7 +56,8 @@ pub(crate) fn message_prompt(category: Category, message: Redacted) -> Prompt {
 
 /// An output: a compact JSON object with its keys in the given order.
 pub(crate) fn output(lines: &[Line<Redacted>]) -> Redacted {
-    let mut json = String::from("{");
+    let mut json = String::with_capacity(2 + room(lines));
+    json.push('{');
     for (position, line) in lines.iter().enumerate() {
         if position > 0 {
             json.push(',');
@@ -68,6 +69,16 @@ pub(crate) fn output(lines: &[Line<Redacted>]) -> Redacted {
     }
     json.push('}');
     Redacted::trusted(json)
+}
+
+/// Bytes that lines take, where little is escaped.
+fn room(lines: &[Line<Redacted>]) -> usize {
+    const NUMBER: usize = 16;
+    const QUOTES: usize = 8;
+    let texts = |line: &Line<Redacted>| {
+        line.value.texts().iter().map(|text| text.as_str().len() + QUOTES).sum::<usize>()
+    };
+    lines.iter().map(|line| line.key.len() + NUMBER + texts(line)).sum()
 }
 
 fn is_empty(value: &Value<Redacted>) -> bool {

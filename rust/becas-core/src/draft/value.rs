@@ -2,6 +2,8 @@
 
 use std::{borrow::Cow, fmt};
 
+use super::plain;
+
 /// Text as a bot sent it. Never printed.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Raw<'a>(Cow<'a, str>);
@@ -141,26 +143,33 @@ impl<'a> RawLine<'a> {
 pub(crate) fn quote(text: &str, out: &mut String) {
     out.push('"');
     let mut clean = 0;
-    for (position, byte) in text.bytes().enumerate() {
-        let escape = match byte {
-            b'"' => "\\\"",
-            b'\\' => "\\\\",
-            b'\n' => "\\n",
-            b'\t' => "\\t",
-            b'\r' => "\\r",
-            0..0x20 => "\\u00",
-            _ => continue,
-        };
+    while let Some(length) = plain::position(&text.as_bytes()[clean..], is_escaped) {
+        let position = clean + length;
         out.push_str(&text[clean..position]);
-        out.push_str(escape);
-        if escape == "\\u00" {
-            out.push(if byte < 0x10 { '0' } else { '1' });
-            out.push(char::from_digit(u32::from(byte & 0xf), 16).unwrap_or('0'));
+        let byte = text.as_bytes()[position];
+        match byte {
+            b'"' => out.push_str("\\\""),
+            b'\\' => out.push_str("\\\\"),
+            b'\n' => out.push_str("\\n"),
+            b'\t' => out.push_str("\\t"),
+            b'\r' => out.push_str("\\r"),
+            _ => {
+                out.push_str(if byte < 0x10 { "\\u000" } else { "\\u001" });
+                out.push(char::from_digit(u32::from(byte & 0xf), 16).unwrap_or('0'));
+            }
         }
         clean = position + 1;
     }
     out.push_str(&text[clean..]);
     out.push('"');
+}
+
+#[expect(
+    clippy::needless_bitwise_bool,
+    reason = "a jump in it would keep blocks from being vectors"
+)]
+const fn is_escaped(byte: u8) -> bool {
+    (byte < 0x20) | (byte == b'"') | (byte == b'\\')
 }
 
 /// At most four decimals; no negative zero, no exponent. The values that come here are finite and at most 100.

@@ -87,10 +87,12 @@ pub fn decode(
             format!("send at most {} bytes", limits.event_bytes),
         ));
     }
-    let unknown = wire::check(frame.0)?;
     let event = proto::Event::decode(frame.0).map_err(|_| {
-        // The walk finds what is broken first; this is for what only the decoder knows.
-        Invalid::new(Code::Malformed, "event", "send a becas.ft.v1.Event encoded by protobuf")
+        // The decoder knows that something is broken; the walk names it.
+        wire::check(frame.0, false).err().unwrap_or_else(|| {
+            Invalid::new(Code::Malformed, "event", "send a becas.ft.v1.Event encoded by protobuf")
+        })
     })?;
+    let unknown = wire::check(frame.0, true)?;
     Ok((event, unknown))
 }

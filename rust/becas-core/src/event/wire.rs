@@ -32,68 +32,81 @@ impl Fault {
     }
 }
 
-/// Checks framing, depth, wire types and UTF-8 of an event, and counts its unknown fields.
-pub(super) fn check(event: &[u8]) -> Result<u64, Invalid> {
-    let mut unknown = 0;
-    message(event, 0, 0, &mut unknown).map_err(|mut fault| {
+/// Checks framing, depth and wire types of an event and, unless they are `decoded` already, that its texts are UTF-8;
+/// counts its unknown fields.
+pub(super) fn check(event: &[u8], decoded: bool) -> Result<u64, Invalid> {
+    let mut walk = Walk { unknown: 0, texts: !decoded };
+    walk.message(event, 0, 0).map_err(|mut fault| {
         fault.path.reverse();
         let field = if fault.path.is_empty() { "event".to_owned() } else { fault.path.join(".") };
         Invalid::new(fault.code, field, fault.remedy)
     })?;
-    Ok(unknown)
+    Ok(walk.unknown)
 }
 
-fn message(mut bytes: &[u8], index: usize, depth: u32, unknown: &mut u64) -> Result<(), Fault> {
-    if depth > MAX_DEPTH {
-        return Err(Fault::new(Code::TooDeep, "nest at most 64 messages in each other"));
-    }
-    let fields = MESSAGES[index].fields;
-    while !bytes.is_empty() {
-        let (number, wire) = tag(&mut bytes)?;
-        if let Some(field) = fields.iter().find(|field| field.number == number) {
-            known(&mut bytes, field, wire, depth, unknown).map_err(|mut fault| {
-                fault.path.push(field.name);
-                fault
-            })?;
-        } else {
-            *unknown += 1;
-            skip(&mut bytes, number, wire, depth)?;
+struct Walk {
+    unknown: u64,
+    /// Whether texts are looked at.
+    texts: bool,
+}
+
+impl Walk {
+    fn message(&mut self, mut bytes: &[u8], index: usize, depth: u32) -> Result<(), Fault> {
+        if depth > MAX_DEPTH {
+            return Err(Fault::new(Code::TooDeep, "nest at most 64 messages in each other"));
         }
-    }
-    Ok(())
-}
-
-fn known(
-    bytes: &mut &[u8],
-    field: &Field,
-    wire: u8,
-    depth: u32,
-    unknown: &mut u64,
-) -> Result<(), Fault> {
-    match (&field.kind, wire) {
-        (Kind::Double, FIXED64) => take(bytes, 8).map(|_| ()),
-        (Kind::Integer | Kind::Bool | Kind::Enum(_), VARINT) => varint(bytes).map(|_| ()),
-        // Numbers of a repeated field may stand packed in one value.
-        (Kind::Integer | Kind::Bool | Kind::Enum(_), LENGTH) if field.repeated => {
-            let mut packed = delimited(bytes)?;
-            while !packed.is_empty() {
-                varint(&mut packed)?;
+        let fields = MESSAGES[index].fields;
+        while !bytes.is_empty() {
+            let (number, wire) = tag(&mut bytes)?;
+            if let Some(field) = fields.iter().find(|field| field.number == number) {
+                self.known(&mut bytes, field, wire, depth).map_err(|mut fault| {
+                    fault.path.push(field.name);
+                    fault
+                })?;
+            } else {
+                self.unknown += 1;
+                skip(&mut bytes, number, wire, depth)?;
             }
-            Ok(())
         }
-        (Kind::Text, LENGTH) => std::str::from_utf8(delimited(bytes)?)
-            .map(|_| ())
-            .map_err(|_| Fault::new(Code::Malformed, "send valid UTF-8")),
-        (Kind::Message(index), LENGTH) => message(delimited(bytes)?, *index, depth + 1, unknown),
-        (
-            Kind::Double
-            | Kind::Integer
-            | Kind::Bool
-            | Kind::Text
-            | Kind::Enum(_)
-            | Kind::Message(_),
-            _,
-        ) => Err(Fault::new(Code::WrongType, "send the type that the proto gives this field")),
+        Ok(())
+    }
+
+    fn known(
+        &mut self,
+        bytes: &mut &[u8],
+        field: &Field,
+        wire: u8,
+        depth: u32,
+    ) -> Result<(), Fault> {
+        match (&field.kind, wire) {
+            (Kind::Double, FIXED64) => take(bytes, 8).map(|_| ()),
+            (Kind::Integer | Kind::Bool | Kind::Enum(_), VARINT) => varint(bytes).map(|_| ()),
+            // Numbers of a repeated field may stand packed in one value.
+            (Kind::Integer | Kind::Bool | Kind::Enum(_), LENGTH) if field.repeated => {
+                let mut packed = delimited(bytes)?;
+                while !packed.is_empty() {
+                    varint(&mut packed)?;
+                }
+                Ok(())
+            }
+            (Kind::Text, LENGTH) => {
+                let text = delimited(bytes)?;
+                if self.texts && std::str::from_utf8(text).is_err() {
+                    return Err(Fault::new(Code::Malformed, "send valid UTF-8"));
+                }
+                Ok(())
+            }
+            (Kind::Message(index), LENGTH) => self.message(delimited(bytes)?, *index, depth + 1),
+            (
+                Kind::Double
+                | Kind::Integer
+                | Kind::Bool
+                | Kind::Text
+                | Kind::Enum(_)
+                | Kind::Message(_),
+                _,
+            ) => Err(Fault::new(Code::WrongType, "send the type that the proto gives this field")),
+        }
     }
 }
 
@@ -122,6 +135,10 @@ fn tag(bytes: &mut &[u8]) -> Result<(u32, u8), Fault> {
 }
 
 fn varint(bytes: &mut &[u8]) -> Result<u64, Fault> {
+    if let [byte @ 0..0x80, rest @ ..] = *bytes {
+        *bytes = rest;
+        return Ok(u64::from(*byte));
+    }
     let mut value = 0_u64;
     for (position, byte) in bytes.iter().take(10).enumerate() {
         // The tenth byte holds the 64th bit alone.

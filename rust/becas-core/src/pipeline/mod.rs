@@ -3,6 +3,8 @@
 mod assemble;
 mod seal;
 
+use std::{num::NonZero, sync::LazyLock};
+
 use crate::{
     config::Config,
     dedupe,
@@ -16,6 +18,12 @@ use crate::{
     score::assess,
 };
 use seal::Sealer;
+
+/// Events for which a thread is worth its start.
+const LEAST_SHARE: usize = 128;
+
+static CORES: LazyLock<usize> =
+    LazyLock::new(|| std::thread::available_parallelism().map_or(1, NonZero::get));
 
 /// Every stage, with the configuration and the key that they share.
 pub struct Pipeline {
@@ -53,12 +61,34 @@ impl Pipeline {
     /// `now_ms` (milliseconds since the epoch) is the time of events that state none; `labeller` is whether the sender
     /// may validate for people, always so without access control.
     pub fn prepare_batch(&self, request: &[u8], now_ms: i64, labeller: bool) -> Result<Batch> {
-        let (frames, mut unknown_fields) = event::frames(request, &self.config.limits)?;
-        let attempts = frames
-            .into_iter()
-            .map(|frame| self.attempt(frame, now_ms, labeller, &mut unknown_fields))
-            .collect();
-        Ok(Batch { attempts, unknown_fields })
+        let (frames, unknown_fields) = event::frames(request, &self.config.limits)?;
+        let share = frames.len().div_ceil(*CORES).max(LEAST_SHARE);
+        let mut shares = frames.chunks(share);
+        let first = shares.next().unwrap_or_default();
+        // A request of one stream waits for the one before it: its events are what can be done side by side.
+        let mut batch = std::thread::scope(|scope| {
+            let others: Vec<_> = shares
+                .map(|share| scope.spawn(|| self.attempts(share, now_ms, labeller)))
+                .collect();
+            let mut batch = self.attempts(first, now_ms, labeller);
+            for other in others {
+                let other = other.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic));
+                batch.attempts.extend(other.attempts);
+                batch.unknown_fields += other.unknown_fields;
+            }
+            batch
+        });
+        batch.unknown_fields += unknown_fields;
+        Ok(batch)
+    }
+
+    fn attempts(&self, frames: &[Frame<'_>], now_ms: i64, labeller: bool) -> Batch {
+        let mut batch = Batch { attempts: Vec::with_capacity(frames.len()), unknown_fields: 0 };
+        for frame in frames {
+            let attempt = self.attempt(*frame, now_ms, labeller, &mut batch.unknown_fields);
+            batch.attempts.push(attempt);
+        }
+        batch
     }
 
     /// Prepares an event: validate ► draft ► score ► redact ► dedupe.

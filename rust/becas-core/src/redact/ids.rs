@@ -67,7 +67,9 @@ pub struct Ids {
 }
 
 struct Other {
-    finder: memmem::Finder<'static>,
+    id: Box<[u8]>,
+    /// What occurs wherever the id does; most ids have digits, and most texts have none.
+    needs: Triggers,
     kind: PersonalData,
 }
 
@@ -100,17 +102,17 @@ impl Ids {
             }
         } else if id.len() >= SHORTEST
             && !is_role_in_bytes(id)
-            && !self.others.iter().any(|other| other.finder.needle() == id)
+            && !self.others.iter().any(|other| *other.id == *id)
         {
-            self.others.push(Other { finder: memmem::Finder::new(id).into_owned(), kind });
             // Of two ids at one place the longer is found.
-            self.others.sort_by_key(|other| std::cmp::Reverse(other.finder.needle().len()));
+            let place = self.others.partition_point(|other| other.id.len() >= id.len());
+            self.others.insert(place, Other { id: id.into(), needs: Triggers::of(id), kind });
         }
     }
 
     /// Whether any id is in a name.
     pub(super) fn occur_in(&self, name: &[u8]) -> bool {
-        self.others.iter().any(|other| other.finder.find(name).is_some())
+        self.others.iter().any(|other| memmem::find(name, &other.id).is_some())
     }
 
     /// Whose a long number is.
@@ -120,10 +122,11 @@ impl Ids {
 }
 
 pub(super) fn find(scan: &Scan<'_>, found: &mut Vec<Found>) {
-    for other in &scan.ids.others {
-        let length = other.finder.needle().len();
+    for other in scan.ids.others.iter().filter(|other| scan.triggers.include(other.needs)) {
+        let length = other.id.len();
+        let finder = memmem::Finder::new(&other.id);
         let mut from = 0;
-        while let Some(at) = other.finder.find(&scan.bytes[from..]) {
+        while let Some(at) = finder.find(&scan.bytes[from..]) {
             let range = from + at..from + at + length;
             from = range.start + 1;
             if length >= UNMISTAKABLE || scan.stands_alone(&range) {

@@ -135,7 +135,7 @@ fn claims(view: &mut View<'_>, triggers: Triggers, ids: &Ids) -> Vec<(usize, usi
     for _ in 0..MOST_PASSES {
         let claimed = claims.len();
         for step in STEPS.iter().filter(|step| triggers.meets(step.triggers)) {
-            (step.find)(&Scan { bytes: view.bytes(), tokens: &tokens, ids }, &mut found);
+            (step.find)(&Scan { bytes: view.bytes(), tokens: &tokens, ids, triggers }, &mut found);
             if found.is_empty() {
                 continue;
             }

@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use super::{ids::Ids, kind::PersonalData, tokens::Tokens};
+use super::{ids::Ids, kind::PersonalData, tokens::Tokens, triggers::Triggers};
 
 /// The view as a finder sees it.
 pub(super) struct Scan<'a> {
@@ -10,6 +10,8 @@ pub(super) struct Scan<'a> {
     pub(super) bytes: &'a [u8],
     pub(super) tokens: &'a Tokens,
     pub(super) ids: &'a Ids,
+    /// What occurs in `bytes`, or did before some of it was claimed.
+    pub(super) triggers: Triggers,
 }
 
 /// A range of the view. Finders give theirs in order and without overlaps.

@@ -28,6 +28,11 @@ impl Triggers {
         self.0 & other.0 != 0 || other.0 == Self::ANY.0
     }
 
+    /// Whether all of the other set are in this one.
+    pub(super) const fn include(self, other: Self) -> bool {
+        self.0 & other.0 == other.0
+    }
+
     pub(super) fn of(bytes: &[u8]) -> Self {
         Self(bytes.iter().fold(0, |bits, &byte| bits | TABLE[usize::from(byte)]))
     }
