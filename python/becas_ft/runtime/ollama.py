@@ -40,6 +40,7 @@ from becas_ft.runtime.protocol import (
     Token,
 )
 from becas_ft.runtime.threads import production_threads
+from becas_ft.runtime.traffic import Traffic
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
@@ -81,9 +82,7 @@ class OllamaRuntime:
         self._candidates = asyncio.Semaphore(settings.candidates)
         self._creating = asyncio.Lock()
         self._threads = settings.threads or _threads(self.host)
-        self._in_production = 0
-        self._quiet = asyncio.Event()
-        self._quiet.set()
+        self._production = Traffic(began=self._stop_candidates)
         self._beside: set[asyncio.Task[Mapping[str, Any]]] = set()
 
     @property
@@ -168,21 +167,17 @@ class OllamaRuntime:
 
     async def _chat_first(self, request: GenerateRequest) -> Mapping[str, Any]:
         """Ask for production: whatever candidates are asked stops at once."""
-        self._in_production += 1
-        self._quiet.clear()
+        with self._production.request():
+            return await self._chat(request)
+
+    def _stop_candidates(self) -> None:
         for work in self._beside:
             work.cancel()
-        try:
-            return await self._chat(request)
-        finally:
-            self._in_production -= 1
-            if not self._in_production:
-                self._quiet.set()
 
     async def _chat_beside(self, request: GenerateRequest) -> Mapping[str, Any]:
         """Ask for a candidate, again where production came in between: Ollama cannot pause a question."""
         while True:
-            await self._quiet.wait()
+            await self._production.quiet()
             work = asyncio.create_task(self._chat(request))
             self._beside.add(work)
             try:

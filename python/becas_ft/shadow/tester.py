@@ -20,12 +20,12 @@ from becas_ft.ledger.schema import REQUESTS
 from becas_ft.rollout import canary_record, registry
 from becas_ft.runtime.errors import GenerationTimeout
 from becas_ft.runtime.protocol import Generation, Priority, Runtime
+from becas_ft.runtime.traffic import Traffic
 from becas_ft.shadow import grade, routing, sampling, stored
 from becas_ft.shadow.erase import erase
 from becas_ft.shadow.question import Asked, Questions
 from becas_ft.shadow.recorder import Recorder
 from becas_ft.shadow.routing import Given, Route
-from becas_ft.shadow.traffic import Traffic
 
 _SHORTEST_WAIT = 0.05
 # So many times its own time limit B may take where production is busy.

@@ -1,4 +1,4 @@
-"""Production traffic as the candidate sees it: when to begin, and a clock that stops while production is busy.
+"""Production traffic as a candidate sees it: when to begin, and a clock that stops while production is busy.
 
 The candidate runs in the time that production leaves. Time that it spends waiting for production says nothing about
 it, so neither its time limit nor the comparison of latencies counts it.
@@ -6,14 +6,24 @@ it, so neither its time limit nor the comparison of latencies counts it.
 
 import asyncio
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 
 class Traffic:
-    """Production requests in flight."""
+    """Production requests in flight.
 
-    def __init__(self) -> None:
+    Arguments:
+        began: called as the first of them begins.
+        ended: called as the last of them ends.
+
+    Attributes:
+        requests: that ever began.
+    """
+
+    def __init__(self, began: Callable[[], None] = lambda: None, ended: Callable[[], None] = lambda: None) -> None:
+        self._began = began
+        self._ended = ended
         self._in_flight = 0
         self._busy_seconds = 0.0
         self._busy_since = 0.0
@@ -25,10 +35,11 @@ class Traffic:
     def request(self) -> Iterator[None]:
         """Counts a production request while it runs."""
         self.requests += 1
-        if not self._in_flight:
+        self._in_flight += 1
+        if self._in_flight == 1:
             self._busy_since = time.monotonic()
             self._quiet.clear()
-        self._in_flight += 1
+            self._began()
         try:
             yield
         finally:
@@ -36,6 +47,7 @@ class Traffic:
             if not self._in_flight:
                 self._busy_seconds += time.monotonic() - self._busy_since
                 self._quiet.set()
+                self._ended()
 
     @property
     def busy(self) -> bool:
