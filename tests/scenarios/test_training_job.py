@@ -112,6 +112,25 @@ def test_killed_trainer_costs_its_job_nothing(embedded: Trained) -> None:
     assert stages.count("loading") == 2
 
 
+def test_trainer_without_memory_costs_its_job_time_only(embedded: Trained) -> None:
+    """Its private memory may not grow any more: the job goes on with half as much at a time, and says so to all."""
+    job_id = embedded.start().job_id
+    folder = embedded.jobs / job_id
+
+    def starve() -> None:
+        resource.prlimit(trainer_in(folder), resource.RLIMIT_DATA, (1, 1))
+
+    embedded.follow(job_id, once(starve, lambda job: job.stage == TRAINING and job.step > 20))
+    job = embedded.end(job_id)
+
+    check_offered(job)
+    assert list(job.notices) == ["memory did not suffice: it goes on with at most 512 tokens at a time"]
+    logged = [line for line in embedded.server.log() if line["event"] == "trainer_lacks_memory"]
+    assert [(line["job"], line["micro_tokens"]) for line in logged] == [(job_id, 512)]
+    events = ProgressReader(folder / "progress.jsonl").new()
+    assert [event.step for event in events if event.stage == "training"].count(1) == 1
+
+
 @pytest.mark.parametrize("stage", [TRAINING, TESTING], ids=["training", "testing"])
 def test_killed_server_goes_on_with_its_job(embedded: Trained, stage: int) -> None:
     """Kill -9 of the server, and a restart at once: the job goes on where it was, and its candidate is offered."""

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as some
 
-from becas_ft.training.batches import common_prefix, learning_rate, plan
+from becas_ft.training.batches import common_prefix, learning_rate, plan, smaller
 from becas_ft.training.errors import JobError
 from becas_ft.training.recipe import RECIPES, Recipe, recipe_for
 
@@ -33,6 +33,20 @@ def test_micro_batches_stay_within_their_limits(lengths: list[int], seed: int) -
         for micro in step.micro_batches:
             assert 1 <= len(micro) <= 4
             assert max(lengths[row] for row in micro) * len(micro) <= 1000
+
+
+@given(LENGTHS, some.integers(1, 1200))
+def test_smaller_micro_batches_hold_the_same_rows_in_the_same_steps(lengths: list[int], most: int) -> None:
+    """So a checkpoint goes on with them; what is longer than the limit stands alone."""
+    steps = plan(lengths, RECIPE, 0)
+
+    cut = smaller(steps, lengths, most)
+
+    assert [[row for micro in step.micro_batches for row in micro] for step in cut] == [
+        [row for micro in step.micro_batches for row in micro] for step in steps
+    ]
+    for micro in (micro for step in cut for micro in step.micro_batches):
+        assert len(micro) == 1 or max(lengths[row] for row in micro) * len(micro) <= most
 
 
 def test_order_follows_from_the_seed_and_padding_is_little() -> None:

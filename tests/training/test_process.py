@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import dataclasses
 import fcntl
 import json
@@ -37,6 +36,7 @@ from becas_ft.training.job import (
 from becas_ft.training.progress import ProgressReader, losses
 from helpers.datasets import scam_rows, write_rows
 from helpers.tiny_gguf import write_tiny_gguf
+from helpers.training import trainer_in
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -403,15 +403,6 @@ def test_trainer_that_is_killed_every_time_fails_the_job(job: TrainingJob, tmp_p
     assert caught.value.reason == FailureReason.CRASHED
     assert len(set(attempts)) == 3
     assert not (tmp_path / ADAPTER).exists()
-
-
-def trainer_in(folder: Path) -> int:
-    """Return the process id of the trainer that works in a folder."""
-    for found in Path("/proc").glob("[0-9]*/cmdline"):
-        with contextlib.suppress(OSError):
-            if found.read_bytes().split(b"\0")[1:4] == [b"-m", b"becas_ft.training.lora", str(folder).encode()]:
-                return int(found.parent.name)
-    raise ProcessLookupError
 
 
 def test_finished_training_is_not_done_again(

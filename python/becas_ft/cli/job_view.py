@@ -93,6 +93,8 @@ def _detail(job: training_pb2.Job, losses: list[float]) -> str:
 
 def _print_end(job: training_pb2.Job, losses: list[float]) -> None:
     console = wide_console()
+    for notice in job.notices:
+        console.print(f"{job.job_id}: {notice}")
     if job.error:
         console.print(f"{job.job_id} failed: {job.error}")
         return

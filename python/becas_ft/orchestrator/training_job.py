@@ -163,6 +163,8 @@ async def train(trainer: Trainer, runtime: Runtime, work: Work, settings: Settin
             record.tokens_per_second = progress.tokens_per_second or record.tokens_per_second
             record.seconds_left = progress.seconds_left or 0.0
             record.peak_memory_bytes = max(record.peak_memory_bytes, progress.peak_rss_bytes)
+            if progress.notice:
+                record.notices.append(progress.notice)
 
         note(change)
 

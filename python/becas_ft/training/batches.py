@@ -41,19 +41,39 @@ def plan(lengths: Sequence[int], recipe: Recipe, seed: int) -> list[Step]:
         pool_rows = recipe.batch_rows * _POOL_STEPS
         for start in range(0, len(rows), pool_rows):
             pool = sorted(rows[start : start + pool_rows], key=lambda row: lengths[row])
-            micro_batches = _cut(pool, lengths, recipe)
+            micro_batches = _cut(pool, lengths, most_rows=recipe.micro_rows, most_tokens=recipe.micro_tokens)
             shuffler.shuffle(micro_batches)
             steps.extend(_group(micro_batches, recipe.batch_rows))
     return steps
 
 
-def _cut(rows: Sequence[int], lengths: Sequence[int], recipe: Recipe) -> list[tuple[int, ...]]:
+def smaller(steps: Sequence[Step], lengths: Sequence[int], most_tokens: int) -> list[Step]:
+    """Return the same steps in smaller micro-batches: the same rows, and but for rounding the same gradients.
+
+    Args:
+        steps: as planned.
+        lengths: tokens of each row.
+        most_tokens: padded tokens of a micro-batch; a row that is longer is one by itself.
+    """
+    return [
+        Step(
+            tuple(
+                part
+                for micro in step.micro_batches
+                for part in _cut(micro, lengths, most_rows=len(micro), most_tokens=most_tokens)
+            )
+        )
+        for step in steps
+    ]
+
+
+def _cut(rows: Sequence[int], lengths: Sequence[int], *, most_rows: int, most_tokens: int) -> list[tuple[int, ...]]:
     """Cut rows, sorted by length, where a micro-batch is full: in rows, or in tokens after padding."""
     cuts: list[tuple[int, ...]] = []
     current: list[int] = []
     for row in rows:
         padded = lengths[row] * (len(current) + 1)
-        if current and (len(current) == recipe.micro_rows or padded > recipe.micro_tokens):
+        if current and (len(current) == most_rows or padded > most_tokens):
             cuts.append(tuple(current))
             current = []
         current.append(row)

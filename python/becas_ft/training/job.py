@@ -36,6 +36,9 @@ CURVE: Final = "loss.svg"
 RESULT: Final = "result.json"
 LOCK: Final = "lock"
 RESERVE: Final = "reserve"
+LEAST_MICRO_TOKENS: Final = 128
+"""Tokens computed at once below which a trainer that is short of memory is not brought: about one short message."""
+
 _VERSION: Final = 1
 
 
@@ -70,6 +73,8 @@ class TrainingJob:
         seed: seed of everything random; the same seed, dataset and machine give the same bytes.
         threads: threads of torch; 0 takes every core this process may use.
         memory_limit_bytes: most private memory of the trainer on a CPU; 0 sets no limit.
+        micro_tokens: most padded tokens computed at once, where the recipe's did not fit into memory; 0 takes the
+            recipe's. It decides rounding only, so a checkpoint of more or fewer is gone on with.
         heldout_split: the split that is kept from training: test or validation.
         heldout_rows: most held-out rows to label after training; 0 labels none and checks no leakage.
         controls: whether the base, bare and with a few examples, labels them too.
@@ -83,6 +88,7 @@ class TrainingJob:
     seed: int = 0
     threads: int = 0
     memory_limit_bytes: int = 0
+    micro_tokens: int = 0
     heldout_split: str = "test"
     heldout_rows: int = 300
     controls: bool = True
@@ -121,6 +127,7 @@ class TrainingJob:
             "seed": int,
             "threads": int,
             "memory_limit_bytes": int,
+            "micro_tokens": int,
             "heldout_split": str,
             "heldout_rows": int,
             "controls": bool,
@@ -139,6 +146,11 @@ class TrainingJob:
                 "recipe": Recipe().but(fields["recipe"]),
             },
         )
+
+    def with_half_the_tokens(self) -> Self | None:
+        """Return the same job with half as many tokens computed at once; None where that are too few to help."""
+        half = (self.micro_tokens or self.recipe.micro_tokens) // 2
+        return dataclasses.replace(self, micro_tokens=half) if half >= LEAST_MICRO_TOKENS else None
 
     def fingerprint(self) -> str:
         """Return a digest of all that decides the adapter's bytes: a checkpoint of another job is never resumed.

@@ -8,7 +8,7 @@ import time
 from typing import TYPE_CHECKING, Any
 
 from becas_ft.training import base, checkpoint
-from becas_ft.training.batches import learning_rate, plan
+from becas_ft.training.batches import learning_rate, plan, smaller
 from becas_ft.training.errors import CancelledError, DivergedError
 from becas_ft.training.forward import answer_loss
 
@@ -39,6 +39,7 @@ def train(
     rows: Sequence[Encoded],
     *,
     recipe: Recipe,
+    micro_tokens: int,
     seed: int,
     fingerprint: str,
     checkpoint_path: Path,
@@ -51,6 +52,7 @@ def train(
         model: the base with LoRA layers.
         rows: encoded training rows.
         recipe: hyper-parameters.
+        micro_tokens: most padded tokens computed at once.
         seed: decides order and dropout.
         fingerprint: of the job.
         checkpoint_path: where checkpoints live.
@@ -71,7 +73,9 @@ def train(
         base.set_lora_state(model, saved.parameters)
         _restore(optimizer, parameters, saved.moments)
         run = Run(fingerprint, saved.step, saved.tokens, saved.seconds, saved.losses)
-    steps = plan([len(row) for row in rows], recipe, seed)
+    lengths = [len(row) for row in rows]
+    # Planned by the recipe whatever memory there is, so that a checkpoint means the same rows.
+    steps = smaller(plan(lengths, recipe, seed), lengths, micro_tokens)
     model.train()
     saved_step = run.step
     try:

@@ -101,6 +101,7 @@ def work(folder: Path) -> job.Adapter:
             model,
             encoded,
             recipe=asked.recipe,
+            micro_tokens=asked.micro_tokens or asked.recipe.micro_tokens,
             seed=asked.seed,
             fingerprint=asked.fingerprint(),
             checkpoint_path=folder / job.CHECKPOINT,

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from pathlib import Path
     from types import TracebackType
 
-STAGES: Final = ("loading", "encoding", "training", "writing", "evaluating", "done")
+STAGES: Final = ("loading", "encoding", "training", "writing", "evaluating", "done", "starting again")
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -26,6 +26,7 @@ class Progress:
         tokens_per_second: tokens trained a second of training, resumed runs included; 0 until measured.
         seconds_left: estimate; None until measured.
         peak_rss_bytes: largest resident memory so far.
+        notice: what happened that people should know, in words; empty as a rule.
     """
 
     stage: str
@@ -35,6 +36,7 @@ class Progress:
     tokens_per_second: float = 0.0
     seconds_left: float | None = None
     peak_rss_bytes: int = 0
+    notice: str = ""
 
 
 class ProgressLog:

@@ -4,11 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import dataclasses
 import fcntl
 import os
+import signal
 import sys
 import time
+from pathlib import Path
 from typing import TYPE_CHECKING, Final, Protocol
+
+import structlog
 
 from becas_ft.files import sha256_of
 from becas_ft.training.errors import BusyError, CancelledError, JobError, TrainerFailedError
@@ -28,10 +33,12 @@ from becas_ft.training.progress import Progress, ProgressReader
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from pathlib import Path
 
 _POLL_SECONDS: Final = 0.2
 _LOG: Final = "trainer.log"
+_KERNEL_COUNTERS: Final = Path("/proc/vmstat")
+
+_log = structlog.get_logger("becas_ft.training")
 
 
 class Trainer(Protocol):
@@ -58,7 +65,8 @@ class Trainer(Protocol):
 class ProcessTrainer:
     """Trains in a child process of low priority (`becas_ft.training.lora`).
 
-    One that is killed goes on from its checkpoint, a few times.
+    One that is killed goes on from its checkpoint, a few times. One that lacks memory goes on with half as many tokens
+    at a time, down to `LEAST_MICRO_TOKENS`.
     """
 
     def __init__(
@@ -80,15 +88,27 @@ class ProcessTrainer:
     async def train(self, job: TrainingJob, folder: Path, on_progress: Callable[[Progress], None]) -> Adapter:
         """Train in a child process; see `Trainer.train`."""
         await self._until_free(folder)
+        job = await asyncio.to_thread(_as_it_was_left, job, folder)
         if (adapter := await asyncio.to_thread(_finished, job, folder)) is not None:
             return adapter
-        await asyncio.to_thread(job.write, folder)
-        for _ in range(1, self._attempts):
+        kills = 0
+        while True:
+            await asyncio.to_thread(job.write, folder)
+            victims = await asyncio.to_thread(_killed_for_memory)
             code = await self._run(folder, on_progress)
+            lacks_memory = code == EXIT_CODES[FailureReason.OUT_OF_MEMORY] or (
+                code == -signal.SIGKILL and await asyncio.to_thread(_killed_for_memory) > victims
+            )
+            if lacks_memory and (smaller := job.with_half_the_tokens()) is not None:
+                job = smaller
+                _log.warning("trainer_lacks_memory", job=folder.name, micro_tokens=job.micro_tokens)
+                words = f"memory did not suffice: it goes on with at most {job.micro_tokens:,} tokens at a time"
+                on_progress(Progress("starting again", notice=words))
+                continue
             # No code of its own: the kernel or a person killed it, which the next one may escape.
-            if code >= 0:
+            kills += code < 0
+            if code >= 0 or kills == self._attempts:
                 return await asyncio.to_thread(_outcome, folder, code)
-        return await asyncio.to_thread(_outcome, folder, await self._run(folder, on_progress))
 
     async def _until_free(self, folder: Path) -> None:
         give_up = time.monotonic() + self._patience_seconds
@@ -149,6 +169,24 @@ def _is_free(folder: Path) -> bool:
     except BlockingIOError:
         return False
     return True
+
+
+def _killed_for_memory() -> int:
+    """Return how many processes of this machine the kernel has killed for want of memory; 0 where it does not tell."""
+    try:
+        counters = dict(line.split() for line in _KERNEL_COUNTERS.read_text().splitlines())
+    except (OSError, ValueError):
+        return 0
+    return int(counters.get("oom_kill", 0))
+
+
+def _as_it_was_left(job: TrainingJob, folder: Path) -> TrainingJob:
+    """Return the job with as few tokens at a time as an earlier call came to, if the folder is of the same job."""
+    try:
+        left = TrainingJob.read(folder)
+    except JobError:
+        return job
+    return left if dataclasses.replace(left, micro_tokens=job.micro_tokens) == job else job
 
 
 def _finished(job: TrainingJob, folder: Path) -> Adapter | None:
