@@ -6,37 +6,19 @@ teaches what half of the words mean.
 """
 
 import json
-import time
-from collections.abc import Callable
-from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
 
-from becas.ft.v1 import model_pb2, shadow_pb2, training_pb2, training_service_pb2_grpc
+from becas.ft.v1 import training_pb2
 from becas_ft.rollout import audit
-from helpers.served import SCAM, Served
+from helpers.bot import MODEL, SETTINGS, Bot, answering, is_tested, jobs, wait_until
+from helpers.served import Served
 from helpers.server import ServerProcess, ServerStarter
-from helpers.training import BASE, Trained, decision
+from helpers.training import BASE, Trained
 
-MODEL = f"becas-{BASE.partition('-')[0]}-scam_detection-v1"
 # Over the 2,000 that a category needs.
 EXAMPLES = 2_400
-SETTINGS = {
-    "BECAS_FT_RUNTIME__KIND": "embedded",
-    "BECAS_FT_PROMOTION__AUTO_FINE_TUNE": "true",
-    "BECAS_FT_PROMOTION__AUTO_PROMOTE": "true",
-    "BECAS_FT_SHADOW__SAMPLE_RATE": "1",
-    # Hours become seconds.
-    "BECAS_FT_TRAINING__CHECK_INTERVAL_SECONDS": "1",
-    "BECAS_FT_PROMOTION__COOL_DOWN_SECONDS": "1",
-    "BECAS_FT_PROMOTION__WATCH_INTERVAL_SECONDS": "1",
-    # A busy machine is slow, not broken.
-    "BECAS_FT_SHADOW__ANSWER_TIMEOUT_SECONDS": "240",
-    "BECAS_FT_SHADOW__CANDIDATE_TIMEOUT_SECONDS": "240",
-    # So small a model answers in milliseconds: which of two is slower is chance.
-    "BECAS_FT_PROMOTION__MAX_P95_LATENCY_RATIO": "1000",
-}
 # What bots send, and what only looks.
 CALLS = {
     "IngestService/Ingest",
@@ -48,78 +30,6 @@ CALLS = {
     "ModelService/ListAudit",
     "EventService/Subscribe",
 }
-SECONDS = 240.0
-MOST = 400
-# Production goes first: a candidate is asked, and after a restart loaded, in the pauses that it leaves.
-PAUSE_SECONDS = 0.25
-
-
-@dataclass
-class Bot:
-    """Asks what nobody has learned from, and tells a moment later what would have been right.
-
-    Attributes:
-        server: kept over its restarts.
-        turned: whether everything means the opposite now.
-        asked: (model, whether its label was right) of every answer.
-    """
-
-    server: ServerProcess
-    turned: bool = False
-    asked: list[tuple[str, bool]] = field(default_factory=list)
-
-    def ask(self, served: Served) -> None:
-        """One message, its answer, and the truth."""
-        number = EXAMPLES + len(self.asked)
-        event = decision(number)
-        truth = "true" if event.scam_detected.analysis.is_scam is not self.turned else "false"
-        request = shadow_pb2.ShadowTestRequest(
-            category=SCAM, payload=event, user_id=event.user_id, request_id=f"request-{number}"
-        )
-        answer = served.shadow.ShadowTest(request, timeout=SECONDS)
-        told = shadow_pb2.RecordTruthRequest(request_id=request.request_id, truth=truth)
-        served.shadow.RecordTruth(told, timeout=SECONDS)
-        self.asked.append((answer.model, answer.label == truth))
-        time.sleep(PAUSE_SECONDS)
-
-    def ask_until(self, served: Served, enough: Callable[[], bool]) -> None:
-        """Messages until something has happened."""
-        for _ in range(MOST):
-            self.ask(served)
-            if enough():
-                return
-        raise AssertionError(f"{MOST} more requests changed nothing: {jobs(served)}")
-
-    def ask_times(self, served: Served, count: int) -> list[tuple[str, bool]]:
-        """So many messages; their answers."""
-        for _ in range(count):
-            self.ask(served)
-        return self.asked[-count:]
-
-
-def jobs(served: Served) -> list[training_pb2.Job]:
-    stub = training_service_pb2_grpc.TrainingServiceStub(served.channel)
-    return list(stub.ListJobs(training_pb2.ListJobsRequest(), timeout=SECONDS).jobs)
-
-
-def wait_until(what: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + SECONDS
-    while not what():
-        assert time.monotonic() < deadline
-        time.sleep(0.2)
-
-
-def answering(served: Served) -> str:
-    """What the category's alias points at; the base where it was never moved."""
-    aliases = served.model.ListModels(model_pb2.ListModelsRequest(category=SCAM), timeout=SECONDS).aliases
-    return aliases[0].model if aliases else BASE
-
-
-def is_tested(served: Served) -> bool:
-    """Whether the pipeline has trained and begun a shadow test; an AssertionError where it has failed."""
-    assert [job.error for job in jobs(served)] in ([], [""])
-    stats = served.shadow.GetShadowStats(shadow_pb2.GetShadowStatsRequest(), timeout=SECONDS)
-    return any(trial.running and trial.candidate_model == MODEL for trial in stats.recent)
 
 
 def called(server: ServerProcess) -> set[str]:
@@ -133,23 +43,25 @@ def test_from_events_to_a_promoted_model_and_back_without_a_person(
     start_server: ServerStarter, tiny_base: Path
 ) -> None:
     """Ready, trained, tested, promoted, worse, rolled back; killed in the middle of its shadow test."""
-    server = start_server(BECAS_FT_RUNTIME__EMBEDDED_BASE=str(tiny_base), **SETTINGS)
+    server = start_server(
+        BECAS_FT_RUNTIME__EMBEDDED_BASE=str(tiny_base), BECAS_FT_PROMOTION__AUTO_FINE_TUNE="true", **SETTINGS
+    )
     server.listen = server.address
     Trained(server, tiny_base, examples=EXAMPLES)
-    bot = Bot(server)
+    bot = Bot(first=EXAMPLES)
     with server.channel() as channel:
         served = Served(server, channel)
         wait_until(lambda: is_tested(served))
-        before = bot.ask_times(served, 30)
+        before = bot.judge_times(served, 30)
     server.kill()
     server.start()
     with server.channel() as channel:
         served = Served(server, channel)
-        bot.ask_until(served, lambda: answering(served) == MODEL)
-        promoted = bot.ask_times(served, 20)
+        bot.judge_until(served, lambda: answering(served) == MODEL)
+        promoted = bot.judge_times(served, 20)
         bot.turned = True
-        bot.ask_until(served, lambda: answering(served) == BASE)
-        after = bot.ask_times(served, 5)
+        bot.judge_until(served, lambda: answering(served) == BASE)
+        after = bot.judge_times(served, 5)
         log = served.audited()
         published = served.published()
         [job] = jobs(served)
