@@ -38,20 +38,33 @@ demo: setup  ## The main job on real messages, from events to a promoted and rol
 
 .PHONY: test
 test: setup grpcurl  ## Every test but the long ones
-	cargo test --workspace --locked
+	cargo test --workspace --locked --features becas-core/failpoints
 	$(BIN)/pytest -m "not long"
 
 .PHONY: test-long
 test-long: setup grpcurl  ## The tests that take minutes to hours
-	BECAS_STORE_CRASH_CYCLES=$${BECAS_STORE_CRASH_CYCLES:-1000} cargo test --workspace --locked --release -- --include-ignored
-	$(BIN)/pytest
+	BECAS_STORE_CRASH_CYCLES=$${BECAS_STORE_CRASH_CYCLES:-2000} BECAS_STORE_FAILPOINT_KILLS=$${BECAS_STORE_FAILPOINT_KILLS:-1000} \
+	BECAS_STORE_GROWTH_CALLS=$${BECAS_STORE_GROWTH_CALLS:-2500} \
+	cargo test --workspace --locked --release --features becas-core/failpoints -- --include-ignored
+	BECAS_DISK_FILLS=$${BECAS_DISK_FILLS:-200} BECAS_DISK_ERRORS=$${BECAS_DISK_ERRORS:-500} $(BIN)/pytest
+
+MINUTES ?= 10
+
+.PHONY: crash
+crash: setup  ## Kill the store and then a server under load, for MINUTES each
+	BECAS_STORE_CRASH_MINUTES=$(MINUTES) cargo test -p becas-core --locked --release -- --exact --nocapture store::tests::crash::a_killed_process_loses_nothing_acknowledged
+	BECAS_KILL_MINUTES=$(MINUTES) $(BIN)/pytest -s -m long tests/faults/test_kill.py
+
+.PHONY: power-cuts
+power-cuts: setup  ## Cut the power of a recorded server, on paper, for MINUTES
+	BECAS_POWER_CUT_MINUTES=$(MINUTES) $(BIN)/pytest -s -m long tests/faults/test_power_cuts.py
 
 .PHONY: lint
 lint: setup  ## ruff, rustfmt, clippy, layers, protos
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	cargo fmt --check
-	cargo clippy --workspace --all-targets --locked -- -D warnings
+	cargo clippy --workspace --all-targets --features becas-core/failpoints --locked -- -D warnings
 	$(BIN)/lint-imports
 	$(BIN)/python scripts/lint_protos.py
 

@@ -9,6 +9,7 @@ __all__ = [
     "CoreError",
     "DeadlineExceededError",
     "DiskError",
+    "DiskFullError",
     "Export",
     "InvalidArgumentError",
     "KeyFileError",
@@ -39,8 +40,11 @@ class NotFoundError(CoreError):
 class StoreFullError(CoreError):
     """The store has reached its configured size; reading goes on."""
 
+class DiskFullError(CoreError):
+    """No space is left on the disk; reading goes on, and so does writing once there is space."""
+
 class OverloadedError(CoreError):
-    """Too many bytes wait for the writer; try again shortly."""
+    """Too many bytes wait for the writer, or too many reads are under way; try again shortly."""
 
 class DeadlineExceededError(CoreError):
     """The deadline passed before the write began; nothing was written."""

@@ -20,6 +20,7 @@
         ├── InvalidArgumentError        a field is unusable; `args` are (field path, problem and remedy)
         ├── NotFoundError               what was asked for does not exist
         ├── StoreFullError              the store has reached its configured size
+        ├── DiskFullError               no space is left on the disk
         ├── OverloadedError             too much waits for the writer
         ├── DeadlineExceededError       the deadline passed before the write began
         ├── KeyFileError                the key file is missing, open to others, or another store's
@@ -40,6 +41,7 @@ from becas_ft._core import (
     CoreError,
     DeadlineExceededError,
     DiskError,
+    DiskFullError,
     InvalidArgumentError,
     KeyFileError,
     NotFoundError,
@@ -59,6 +61,7 @@ __all__ = [
     "CoreError",
     "DeadlineExceededError",
     "DiskError",
+    "DiskFullError",
     "DrainingError",
     "FailedPreconditionError",
     "InvalidArgumentError",

@@ -44,6 +44,14 @@ def sync_folder(folder: Path) -> None:
         os.close(descriptor)
 
 
+def make_folder(path: Path, mode: int = 0o777) -> None:
+    """Make a folder and its missing parents; all of their names are on disk afterwards."""
+    if not path.is_dir():
+        make_folder(path.parent, mode)
+        path.mkdir(exist_ok=True, mode=mode)
+        sync_folder(path.parent)
+
+
 def sha256_of(path: Path) -> str:
     """Return the SHA-256 of a file in hexadecimal, reading it piece by piece."""
     with path.open("rb") as file:

@@ -1,5 +1,7 @@
 """Opens the ledger and runs transactions on it: durable when they return, all or nothing."""
 
+import errno
+import os
 import shutil
 import threading
 import zlib
@@ -10,6 +12,7 @@ from typing import TypeVar
 
 import lmdb
 
+from becas_ft.files import make_folder, sync_folder
 from becas_ft.ledger.schema import META, SCHEMA_VERSION, TABLES, KeyT, MessageT, Table
 
 Result = TypeVar("Result")
@@ -17,10 +20,21 @@ Result = TypeVar("Result")
 # Address space, not memory or disk: the file grows with what is written, so nobody ever has to wait for a resize.
 _MAP_SIZE = 64 << 30
 _MAXIMUM_DATABASES = 64
+_DATA_FILE = "data.mdb"
+# A disk with less than this is full: it could not take even a small commit.
+_NEARLY_NOTHING = 64 << 10
 
 
 class LedgerError(Exception):
-    """The ledger is damaged, of another version, or full."""
+    """The ledger is damaged, of another version, or another process's."""
+
+
+class LedgerFullError(LedgerError):
+    """No room for what was to be written: reading goes on, and so does writing once there is some."""
+
+
+class LedgerDiskError(LedgerError):
+    """The disk failed: the ledger takes no more writes until it is opened again."""
 
 
 class ReadTransaction:
@@ -123,9 +137,11 @@ class Ledger:
     """
 
     def __init__(self, path: Path, *, map_size: int = _MAP_SIZE) -> None:
-        path.mkdir(parents=True, exist_ok=True, mode=0o700)
+        make_folder(path, mode=0o700)
         self._path = path
         self._map_size = map_size
+        self._process = os.getpid()
+        self._failed = False
         # The environment is closed and opened again only while no transaction is open: those share, a rewrite excludes.
         self._gate = _Gate()
         self._open()
@@ -133,21 +149,25 @@ class Ledger:
 
     def read(self, view: Callable[[ReadTransaction], Result]) -> Result:
         """Runs a function on a consistent view; it must not keep the transaction."""
+        self._check_process()
         with self._gate.shared(), self._environment.begin() as transaction:
             return view(ReadTransaction(transaction, self._databases))
 
     def write(self, change: Callable[[WriteTransaction], Result]) -> Result:
         """Runs a function whose changes are on disk, all of them, when this returns; none if it raises.
 
-        Raises: LedgerError where the ledger is full; reading goes on.
+        Raises: LedgerFullError, LedgerDiskError; reading goes on.
         """
+        self._check_process()
+        if self._failed:
+            raise LedgerDiskError("a write to the ledger failed: no more until it is opened again")
         try:
             with self._gate.shared(), self._environment.begin(write=True) as transaction:
                 return change(WriteTransaction(transaction, self._databases))
         except lmdb.MapFullError as error:
-            raise LedgerError("the ledger is full: erase old trials") from error
+            raise LedgerFullError("the ledger is full: erase old trials") from error
         except lmdb.Error as error:
-            raise LedgerError("the ledger cannot be written: the disk is full or failing") from error
+            raise self._failure(error) from error
 
     def close(self) -> None:
         """Closes the environment; later calls fail."""
@@ -155,24 +175,71 @@ class Ledger:
             self._environment.close()
 
     def compact(self) -> None:
-        """Rewrites the file, so that no free page keeps the bytes of deleted records."""
-        compacted = self._path / "compacting"
-        shutil.rmtree(compacted, ignore_errors=True)
-        compacted.mkdir(mode=0o700)
+        """Rewrites the file, so that no free page keeps the bytes of deleted records.
+
+        Raises: LedgerFullError, LedgerDiskError.
+        """
+        self._check_process()
         with self._gate.exclusive():
-            self._environment.copy(str(compacted), compact=True)
-            self._environment.close()
-            (compacted / "data.mdb").replace(self._path / "data.mdb")
-            self._open()
-        shutil.rmtree(compacted)
+            try:
+                compacted = self._fresh_folder()
+                self._environment.copy(str(compacted), compact=True)
+                self._environment.close()
+                try:
+                    self._put_in_place(compacted)
+                finally:
+                    self._open()
+                shutil.rmtree(compacted)
+            except (lmdb.Error, OSError) as error:
+                raise self._failure(error) from error
+
+    def _failure(self, error: lmdb.Error | OSError) -> LedgerError:
+        full = isinstance(error, lmdb.DiskError) or (isinstance(error, OSError) and error.errno == errno.ENOSPC)
+        # LMDB calls a write that a full disk cut short an I/O error.
+        if full or _is_full(self._path):
+            return LedgerFullError("no space is left on the disk for the ledger: free some")
+        # After a failed sync the kernel may call lost pages clean: only a fresh look at the disk tells.
+        self._failed = True
+        return LedgerDiskError("the ledger cannot be written: the disk is failing")
 
     def _open(self) -> None:
-        self._environment = lmdb.open(
-            str(self._path), map_size=self._map_size, max_dbs=_MAXIMUM_DATABASES, max_readers=512, mode=0o600
+        if not (self._path / _DATA_FILE).exists():
+            # Made apart, so that a crash in the middle leaves no half a file.
+            fresh = self._fresh_folder()
+            self._open_at(fresh)[0].close()
+            self._put_in_place(fresh)
+            shutil.rmtree(fresh)
+        self._environment, self._databases = self._open_at(self._path)
+
+    def _open_at(self, path: Path) -> tuple[lmdb.Environment, dict[str, lmdb._Database]]:
+        environment = lmdb.open(
+            str(path), map_size=self._map_size, max_dbs=_MAXIMUM_DATABASES, max_readers=512, mode=0o600
         )
-        self._databases = {
-            name: self._environment.open_db(name.encode()) for name in [META, *(table.name for table in TABLES)]
-        }
+        names = [META, *(table.name for table in TABLES)]
+        return environment, {name: environment.open_db(name.encode()) for name in names}
+
+    def _fresh_folder(self) -> Path:
+        fresh = self._path / "compacting"
+        shutil.rmtree(fresh, ignore_errors=True)
+        fresh.mkdir(mode=0o700)
+        return fresh
+
+    def _put_in_place(self, fresh: Path) -> None:
+        """A data file takes the place of the one that counted; a power cut leaves one of them, whole."""
+        # LMDB's copy is not synced.
+        with (fresh / _DATA_FILE).open("rb") as file:
+            os.fsync(file.fileno())
+        (fresh / _DATA_FILE).replace(self._path / _DATA_FILE)
+        try:
+            sync_folder(self._path)
+        except OSError:
+            # A power cut may bring the old file back, without what is written to the new one.
+            self._failed = True
+            raise
+
+    def _check_process(self) -> None:
+        if self._process != os.getpid():
+            raise LedgerError("a forked child cannot use its parent's ledger: start processes with spawn")
 
 
 class _Gate:
@@ -207,6 +274,11 @@ class _Gate:
             with self._condition:
                 self._exclusive = False
                 self._condition.notify_all()
+
+
+def _is_full(path: Path) -> bool:
+    disk = os.statvfs(path)
+    return disk.f_bavail * disk.f_frsize < _NEARLY_NOTHING
 
 
 def _decode(table: Table[KeyT, MessageT], key: KeyT, raw: bytes) -> MessageT:

@@ -11,7 +11,7 @@ from google.rpc.error_details_pb2 import BadRequest, ErrorInfo, RetryInfo
 from google.rpc.status_pb2 import Status
 
 from becas_ft import errors
-from becas_ft.ledger import LedgerError
+from becas_ft.ledger import LedgerDiskError, LedgerError, LedgerFullError
 from becas_ft.rollout.promotion import RefusedError
 from becas_ft.rollout.registry import UnknownModelError
 from becas_ft.runtime.errors import InvalidModel, ModelInUse, ModelRuntimeError, PromptTooLong
@@ -44,6 +44,7 @@ TABLE: Final[dict[type[Exception], Row]] = {
     errors.InvalidArgumentError: Row(grpc.StatusCode.INVALID_ARGUMENT, "INVALID_ARGUMENT"),
     errors.NotFoundError: Row(grpc.StatusCode.NOT_FOUND, "NOT_FOUND"),
     errors.StoreFullError: Row(grpc.StatusCode.RESOURCE_EXHAUSTED, "STORE_FULL"),
+    errors.DiskFullError: Row(grpc.StatusCode.RESOURCE_EXHAUSTED, "DISK_FULL"),
     errors.OverloadedError: Row(grpc.StatusCode.RESOURCE_EXHAUSTED, "OVERLOADED", 0.2),
     errors.DeadlineExceededError: Row(grpc.StatusCode.DEADLINE_EXCEEDED, "DEADLINE_EXCEEDED"),
     errors.KeyFileError: Row(grpc.StatusCode.FAILED_PRECONDITION, "KEY_FILE"),
@@ -62,6 +63,8 @@ TABLE: Final[dict[type[Exception], Row]] = {
     errors.RateLimitedError: Row(grpc.StatusCode.RESOURCE_EXHAUSTED, "RATE_LIMITED", 1.0),
     errors.ConfigurationError: Row(grpc.StatusCode.FAILED_PRECONDITION, "CONFIGURATION"),
     LedgerError: Row(grpc.StatusCode.DATA_LOSS, "LEDGER_DAMAGED"),
+    LedgerFullError: Row(grpc.StatusCode.RESOURCE_EXHAUSTED, "DISK_FULL"),
+    LedgerDiskError: Row(grpc.StatusCode.UNAVAILABLE, "DISK_FAILED"),
     ModelRuntimeError: Row(grpc.StatusCode.UNAVAILABLE, "RUNTIME_UNAVAILABLE", 5.0),
     InvalidModel: Row(grpc.StatusCode.FAILED_PRECONDITION, "INVALID_MODEL"),
     ModelInUse: Row(grpc.StatusCode.FAILED_PRECONDITION, "MODEL_IN_USE"),

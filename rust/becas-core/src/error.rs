@@ -19,12 +19,20 @@ pub enum Error {
     },
     /// The store has reached its configured size; reading goes on.
     #[error(
-        "the store is full at {limit_bytes} bytes: raise store.map_size_limit, lower store.capacity, or free disk space"
+        "the store is full at {limit_bytes} bytes: raise store.map_size_limit, or lower store.capacity"
     )]
     StoreFull {
         /// The configured limit.
         limit_bytes: u64,
     },
+    /// No space is left on the disk; reading goes on, and so does writing once there is space.
+    #[error(
+        "no space is left on the disk: free some; nothing was written, and no restart is needed"
+    )]
+    DiskFull,
+    /// As many read transactions as there are places for: try again shortly.
+    #[error("as many reads are under way as there are places for: try again shortly")]
+    TooManyReaders,
     /// The queue of writes is full: try again shortly.
     #[error(
         "{queued_bytes} bytes are waiting to be written: try again shortly, or send less at once"

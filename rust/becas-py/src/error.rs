@@ -7,6 +7,7 @@ create_exception!(becas_ft._core, CoreError, PyException);
 create_exception!(becas_ft._core, InvalidArgumentError, CoreError);
 create_exception!(becas_ft._core, NotFoundError, CoreError);
 create_exception!(becas_ft._core, StoreFullError, CoreError);
+create_exception!(becas_ft._core, DiskFullError, CoreError);
 create_exception!(becas_ft._core, OverloadedError, CoreError);
 create_exception!(becas_ft._core, DeadlineExceededError, CoreError);
 create_exception!(becas_ft._core, KeyFileError, CoreError);
@@ -24,7 +25,8 @@ pub(crate) fn to_python(error: Error) -> PyErr {
         }
         Error::NotFound { .. } => NotFoundError::new_err(text),
         Error::StoreFull { .. } => StoreFullError::new_err(text),
-        Error::Overloaded { .. } => OverloadedError::new_err(text),
+        Error::DiskFull => DiskFullError::new_err(text),
+        Error::Overloaded { .. } | Error::TooManyReaders => OverloadedError::new_err(text),
         Error::DeadlineExceeded => DeadlineExceededError::new_err(text),
         Error::Key { .. } => KeyFileError::new_err(text),
         Error::Store { .. } => StoreError::new_err(text),

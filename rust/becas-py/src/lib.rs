@@ -29,7 +29,7 @@ mod _core {
     // Errors.
     #[pymodule_export]
     use crate::error::{
-        ClosedError, ConfigError, CoreError, DeadlineExceededError, DiskError,
+        ClosedError, ConfigError, CoreError, DeadlineExceededError, DiskError, DiskFullError,
         InvalidArgumentError, KeyFileError, NotFoundError, OverloadedError, StoreError,
         StoreFullError,
     };

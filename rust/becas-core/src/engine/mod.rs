@@ -22,7 +22,7 @@ use crate::{
     proto,
     pseudonym::{IdKind, Key, Pseudonym},
     redact::{Ids, Redacted, Redactor},
-    store::{Admission, Status, Store, Ticket, load_or_create_key},
+    store::{Admission, Status, Store, Ticket, directory, load_or_create_key},
 };
 
 const ENVIRONMENT: &str = "examples";
@@ -68,7 +68,7 @@ impl Engine {
     /// Opens the store in `data_dir`, or creates it, with its key: `key_path`, or `becas.key` beside it.
     pub fn open(data_dir: &Path, key_path: Option<&Path>, config: Config) -> Result<Self> {
         let environment = data_dir.join(ENVIRONMENT);
-        std::fs::create_dir_all(data_dir)
+        directory::create(data_dir, 0o777)
             .map_err(|error| Error::Io { problem: error.to_string() })?;
         let key_path = key_path.map_or_else(|| data_dir.join(KEY_FILE), PathBuf::from);
         let key = load_or_create_key(&key_path, Store::exists(&environment))?;

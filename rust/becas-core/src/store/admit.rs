@@ -273,6 +273,7 @@ impl<'a, 'e> Plan<'a, 'e> {
                 Ok(Some(held)) => {
                     self.remove(id, &held.header, &held.label, Fate::Gone)?;
                     self.tally.evictions += 1;
+                    failpoint!("evict::removed");
                 }
                 // Damaged since it was indexed: `verify` names it; ingest goes on with the next.
                 Ok(None) | Err(_) => self.index.drop_rank(category, rank),
@@ -413,6 +414,7 @@ impl<'a, 'e> Plan<'a, 'e> {
                 break;
             }
             self.tables.remembered.delete(self.txn, &number_key(first))?;
+            failpoint!("remembered::trimmed");
             for (number, entry) in (first..).zip(&chunk.entries) {
                 self.index.remove_event(&entry.event, Place::Remembered(number));
             }

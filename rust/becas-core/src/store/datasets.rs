@@ -68,6 +68,7 @@ impl Writer {
         let record = encode(now_ms, ids);
         self.transact(record.len() as u64, true, |plan| {
             plan.tables.datasets.put(plan.txn, dataset_id.as_bytes(), &record)?;
+            failpoint!("dataset::filed");
             let excess = usize::try_from(plan.tables.datasets.len(plan.txn)?)
                 .unwrap_or(usize::MAX)
                 .saturating_sub(KEPT);

@@ -3,18 +3,21 @@
 use std::{
     fs::{self, File, OpenOptions},
     io,
-    os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _},
+    os::unix::fs::OpenOptionsExt as _,
     path::{Path, PathBuf},
     sync::{Mutex, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard},
 };
 
 use heed::{
-    CommitOrAbort, Database, Env, EnvFlags, EnvOpenOptions, MdbError, PutFlags, RoTxn, RwTxn,
-    WithoutTls, types::Bytes,
+    CommitOrAbort, Database, Env, EnvFlags, EnvOpenOptions, MdbError, RoTxn, RwTxn, WithoutTls,
+    types::Bytes,
 };
-use rustix::fs::{FlockOperation, flock, statfs};
+use rustix::fs::{FallocateFlags, FlockOperation, StatVfs, fallocate, flock, statfs, statvfs};
 
-use super::schema::{self, Name};
+use super::{
+    directory, rewrite,
+    schema::{self, Name},
+};
 use crate::{
     config,
     error::{Error, Result},
@@ -26,9 +29,11 @@ type Table = Database<'static, Bytes, Bytes>;
 const READERS: u32 = 1_024;
 const PAGE: u64 = 4_096;
 /// Kept free in the map for the pages that a commit copies besides what it adds.
-const SLACK: u64 = 256 << 10;
-/// Records in one transaction of a rewrite.
-const REWRITE_RECORDS: usize = 20_000;
+pub(super) const SLACK: u64 = 256 << 10;
+/// A disk with less than this is full: it could not take even a small commit.
+const NEARLY_NOTHING: u64 = 64 << 10;
+/// What LMDB's table of readers takes: a cache line each, and a page for its head.
+const READERS_BYTES: u64 = READERS as u64 * 64 + PAGE;
 
 /// The databases of an open environment.
 #[derive(Clone, Copy, Debug)]
@@ -44,7 +49,7 @@ pub(super) struct Tables {
 }
 
 impl Tables {
-    fn named(&self, name: Name) -> Table {
+    pub(super) fn named(&self, name: Name) -> Table {
         match name {
             Name::Examples => self.examples,
             Name::Remembered => self.remembered,
@@ -83,8 +88,10 @@ pub struct EnvironmentInfo {
 /// Why a transaction did not happen.
 #[derive(Debug)]
 pub(super) enum Failure {
-    /// No page left in the map, or no space on the disk; nothing was changed.
-    Full,
+    /// No page left in the map; nothing was changed.
+    MapFull,
+    /// No space on the disk; nothing was changed.
+    DiskFull,
     /// Anything else.
     Other(Error),
 }
@@ -97,16 +104,11 @@ impl From<Error> for Failure {
 
 impl From<heed::Error> for Failure {
     fn from(error: heed::Error) -> Self {
-        const NO_SPACE: i32 = 28;
-        match error {
-            heed::Error::Mdb(MdbError::MapFull | MdbError::Other(NO_SPACE)) => Self::Full,
-            heed::Error::Io(error) if error.kind() == io::ErrorKind::StorageFull => Self::Full,
-            other @ (heed::Error::Io(_)
-            | heed::Error::Mdb(_)
-            | heed::Error::Encoding(_)
-            | heed::Error::Decoding(_)
-            | heed::Error::EnvAlreadyOpened) => Self::Other(lmdb(other)),
+        if matches!(error, heed::Error::Mdb(MdbError::MapFull)) {
+            return Self::MapFull;
         }
+        let error = lmdb(error);
+        if matches!(error, Error::DiskFull) { Self::DiskFull } else { Self::Other(error) }
     }
 }
 
@@ -115,9 +117,11 @@ impl From<heed::Error> for Failure {
 pub(super) fn lmdb(error: heed::Error) -> Error {
     match error {
         heed::Error::EnvAlreadyOpened => already_open(),
-        heed::Error::Mdb(MdbError::Other(_)) | heed::Error::Io(_) => {
-            Error::Io { problem: error.to_string() }
-        }
+        heed::Error::Io(error) => disk(error),
+        heed::Error::Mdb(MdbError::Other(number)) => disk(io::Error::from_raw_os_error(number)),
+        // What LMDB says of every transaction after the one whose meta page could not be written.
+        heed::Error::Mdb(MdbError::Panic) => Error::Io { problem: error.to_string() },
+        heed::Error::Mdb(MdbError::ReadersFull) => Error::TooManyReaders,
         heed::Error::Mdb(_) | heed::Error::Encoding(_) | heed::Error::Decoding(_) => {
             Error::Store { problem: error.to_string() }
         }
@@ -125,8 +129,12 @@ pub(super) fn lmdb(error: heed::Error) -> Error {
 }
 
 #[expect(clippy::needless_pass_by_value, reason = "for map_err")]
-fn disk(error: io::Error) -> Error {
-    Error::Io { problem: error.to_string() }
+pub(super) fn disk(error: io::Error) -> Error {
+    if matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded) {
+        Error::DiskFull
+    } else {
+        Error::Io { problem: error.to_string() }
+    }
 }
 
 fn already_open() -> Error {
@@ -142,8 +150,8 @@ fn page_aligned(bytes: u64) -> usize {
 /// The environment of a directory, held for this process alone.
 #[derive(Debug)]
 pub(super) struct Environment {
-    directory: PathBuf,
-    map_size: u64,
+    pub(super) directory: PathBuf,
+    pub(super) map_size: u64,
     limit: u64,
     /// Readers and the writer share it; growing, rewriting and closing take it alone.
     opened: RwLock<Option<Opened>>,
@@ -157,7 +165,7 @@ impl Environment {
     }
 
     pub(super) fn open(directory: &Path, config: &config::Store) -> Result<Self> {
-        fs::DirBuilder::new().recursive(true).mode(0o700).create(directory).map_err(disk)?;
+        directory::create(directory, 0o700).map_err(disk)?;
         if !config.allow_network_filesystem {
             refuse_network(directory)?;
         }
@@ -172,9 +180,9 @@ impl Environment {
             if error == rustix::io::Errno::WOULDBLOCK { already_open() } else { disk(error.into()) }
         })?;
         // A rewrite that was cut short: the old file is whole and still the one that counts.
-        match fs::remove_dir_all(directory.join(schema::REWRITE_DIRECTORY)) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(disk(error)),
-            _ => {}
+        remove_directory(&directory.join(schema::REWRITE_DIRECTORY))?;
+        if !Self::exists(directory) {
+            rewrite::create(directory)?;
         }
         let opened = Opened::open(directory, config.map_size)?;
         Ok(Self {
@@ -192,7 +200,7 @@ impl Environment {
         Entered(self.opened.read().unwrap_or_else(PoisonError::into_inner))
     }
 
-    fn alone(&self) -> RwLockWriteGuard<'_, Option<Opened>> {
+    pub(super) fn alone(&self) -> RwLockWriteGuard<'_, Option<Opened>> {
         self.opened.write().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -218,11 +226,23 @@ impl Environment {
         };
         let alone = self.alone();
         let opened = alone.as_ref().ok_or(Error::Closed)?;
+        failpoint!("map::before_growth");
         // SAFETY: LMDB allows a new map size only while this process has no transaction. Every transaction lives
         // inside an `Entered` guard, and this thread holds the lock alone.
         #[expect(unsafe_code, reason = "heed marks resizing as unsafe")]
         unsafe { opened.env.resize(page_aligned(wanted)) }.map_err(lmdb)?;
+        failpoint!("map::after_growth");
         Ok(true)
+    }
+
+    /// What a failed write means: LMDB calls one that a full disk cut short an I/O error.
+    pub(super) fn told_apart(&self, error: Error) -> Error {
+        let full = |disk: StatVfs| disk.f_bavail.saturating_mul(disk.f_frsize) < NEARLY_NOTHING;
+        if matches!(error, Error::Io { .. }) && statvfs(&self.directory).is_ok_and(full) {
+            Error::DiskFull
+        } else {
+            error
+        }
     }
 
     pub(super) fn limit(&self) -> u64 {
@@ -247,35 +267,6 @@ impl Environment {
         self.enter().opened()?.env.clear_stale_readers().map_err(lmdb)
     }
 
-    /// Writes every live record into a fresh file that takes the place of the old one.
-    ///
-    /// LMDB's own compacting copy keeps whole pages, and with them what lies between the records of a page: bytes of
-    /// erased ones among it. Records written anew leave no such gaps.
-    pub(super) fn rewrite(&self) -> Result<()> {
-        let mut alone = self.alone();
-        let old = alone.take().ok_or(Error::Closed)?;
-        let fresh_directory = self.directory.join(schema::REWRITE_DIRECTORY);
-        let copied = copy_records(&old, &fresh_directory);
-        // Closes the old environment, since the guard is held alone and no transaction is left.
-        drop(old);
-        let replaced = copied.and_then(|()| {
-            fs::rename(
-                fresh_directory.join(schema::DATA_FILE),
-                self.directory.join(schema::DATA_FILE),
-            )
-            // It counts the old file's transactions; a process that still reads the old file keeps its own.
-            .and_then(|()| fs::remove_file(self.directory.join(schema::READERS_FILE)))
-            .and_then(|()| File::open(&self.directory)?.sync_all())
-            .map_err(disk)
-        });
-        let removed = match fs::remove_dir_all(&fresh_directory) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => Err(disk(error)),
-            _ => Ok(()),
-        };
-        *alone = Some(Opened::open(&self.directory, self.map_size)?);
-        replaced.and(removed)
-    }
-
     /// Waits for transactions to end, and closes.
     pub(super) fn close(&self) {
         let mut alone = self.alone();
@@ -294,34 +285,16 @@ impl Entered<'_> {
     }
 }
 
-fn copy_records(old: &Opened, fresh_directory: &Path) -> Result<()> {
-    fs::DirBuilder::new().recursive(true).mode(0o700).create(fresh_directory).map_err(disk)?;
-    let size = old.env.real_disk_size().map_err(lmdb)?.saturating_mul(2);
-    let fresh = Opened::open(fresh_directory, size.saturating_add(64 << 20))?;
-    let from = old.env.read_txn().map_err(lmdb)?;
-    for name in Name::ALL {
-        let mut records = old.tables.named(name).iter(&from).map_err(lmdb)?.peekable();
-        while records.peek().is_some() {
-            let mut txn = fresh.env.write_txn().map_err(lmdb)?;
-            for record in records.by_ref().take(REWRITE_RECORDS) {
-                let (key, value) = record.map_err(lmdb)?;
-                if name == Name::Meta && key == schema::META_REWRITE_DUE {
-                    continue;
-                }
-                fresh
-                    .tables
-                    .named(name)
-                    .put_with_flags(&mut txn, PutFlags::APPEND, key, value)
-                    .map_err(lmdb)?;
-            }
-            txn.commit().map_err(lmdb)?;
-        }
+pub(super) fn remove_directory(path: &Path) -> Result<()> {
+    match fs::remove_dir_all(path) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(disk(error)),
+        _ => Ok(()),
     }
-    Ok(())
 }
 
 impl Opened {
-    fn open(directory: &Path, map_size: u64) -> Result<Self> {
+    pub(super) fn open(directory: &Path, map_size: u64) -> Result<Self> {
+        reserve_readers(directory).map_err(disk)?;
         let used = fs::metadata(directory.join(schema::DATA_FILE)).map_or(0, |data| data.len());
         let mut options = EnvOpenOptions::new().read_txn_without_tls();
         options
@@ -367,6 +340,22 @@ impl Tables {
             .commit()
             .ok_or(Error::Closed)?;
         Ok(Self { examples, remembered, meta, pending, outbox, labelling, consent, datasets })
+    }
+}
+
+/// Takes the space of the table of readers at once: it is a map, and to touch a page of it that a full disk cannot
+/// give kills the process.
+fn reserve_readers(directory: &Path) -> io::Result<()> {
+    let file = OpenOptions::new()
+        .create(true)
+        .truncate(false)
+        .write(true)
+        .mode(0o600)
+        .open(directory.join(schema::READERS_FILE))?;
+    match fallocate(&file, FallocateFlags::empty(), 0, READERS_BYTES) {
+        // A filesystem that cannot promise space takes it as it comes.
+        Err(rustix::io::Errno::OPNOTSUPP) => Ok(()),
+        reserved => Ok(reserved?),
     }
 }
 

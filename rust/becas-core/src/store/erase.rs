@@ -14,7 +14,12 @@ use super::{
     waiting::{Filed, Labelling},
     writer::Writer,
 };
-use crate::{category::Category, error::Result, example::CorrectionOf, pseudonym::Pseudonym};
+use crate::{
+    category::Category,
+    error::{Error, Result},
+    example::CorrectionOf,
+    pseudonym::Pseudonym,
+};
 
 /// Examples deleted in one transaction, and looked at in one.
 const DELETED_AT_ONCE: usize = 2_000;
@@ -96,6 +101,7 @@ impl Writer {
             plan.index.set_consent(guild, granted);
             if granted { Ok(()) } else { plan.owe_rewrite() }
         })?;
+        failpoint!("consent::kept");
         if granted { Ok(Forgotten::default()) } else { self.erase(Whose::Guild(guild)) }
     }
 
@@ -106,6 +112,7 @@ impl Writer {
             plan.owe_rewrite()?;
             Ok(())
         })?;
+        failpoint!("erase::owed");
         let mut ids = Vec::new();
         for category in Category::ALL {
             ids.append(&mut self.matching(category, |record| whose.example(record))?);
@@ -123,9 +130,13 @@ impl Writer {
     /// Rewrites the file, so that only what is stored is in it.
     pub(super) fn rewrite(&mut self) -> Result<()> {
         self.check_usable()?;
-        self.shared.environment.rewrite()?;
+        let environment = &self.shared.environment;
+        let rewritten = environment.rewrite().and_then(|()| environment.sync_directory());
         self.shared.meter.map_changed();
-        Ok(())
+        rewritten.map_err(|error| {
+            let failed = matches!(error, Error::Io { .. });
+            if failed { self.stop_writing(error) } else { error }
+        })
     }
 
     fn matching(
@@ -141,6 +152,7 @@ impl Writer {
             self.transact(COPIED_BYTES * chunk.len() as u64, true, |plan| {
                 chunk.iter().try_for_each(|id| plan.delete(*id, fate))
             })?;
+            failpoint!("erase::deleted");
         }
         Ok(ids.len() as u64)
     }
@@ -162,6 +174,7 @@ impl Writer {
         for (category, oldest) in &ages {
             let ids = self.matching(*category, |record| record.header.time_ms < *oldest)?;
             expired += self.delete(&ids, Fate::Gone)?;
+            failpoint!("expire::deleted");
         }
         let oldest_waiting = now_ms.saturating_sub(self.rules.window_ms);
         self.transact(COPIED_BYTES * 64, true, |plan| plan.expire_waiting(&ages, oldest_waiting))?;
@@ -179,7 +192,9 @@ impl Writer {
         self.transact(0, true, |plan| {
             let last = number_key(upto);
             let range = (Bound::Unbounded, Bound::Included(&last[..]));
-            Ok(plan.tables.outbox.delete_range(plan.txn, &range)? as u64)
+            let trimmed = plan.tables.outbox.delete_range(plan.txn, &range)? as u64;
+            failpoint!("outbox::trimmed");
+            Ok(trimmed)
         })
     }
 }

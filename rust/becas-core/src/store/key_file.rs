@@ -74,7 +74,7 @@ fn create(path: &Path) -> std::io::Result<Key> {
         Some(parent) if !parent.as_os_str().is_empty() => parent,
         _ => Path::new("."),
     };
-    fs::create_dir_all(directory)?;
+    super::directory::create(directory, 0o777)?;
     // Written under another name and then linked: the key's own name never shows half a key, and linking, unlike
     // renaming, fails where another process was first.
     let mut draft = path.as_os_str().to_owned();
@@ -93,6 +93,6 @@ fn create(path: &Path) -> std::io::Result<Key> {
     let removed = fs::remove_file(draft);
     written?;
     removed?;
-    File::open(directory)?.sync_all()?;
+    super::directory::sync(directory)?;
     Ok(Key::new(bytes))
 }

@@ -2,10 +2,19 @@
 //!
 //! One thread writes. Callers wait for the commit that holds their events, and concurrent callers share one.
 
+/// A named place where a test ends the process; nothing without the feature `failpoints`.
+macro_rules! failpoint {
+    ($name:literal) => {
+        #[cfg(feature = "failpoints")]
+        fail::fail_point!($name);
+    };
+}
+
 mod admit;
 mod codec;
 mod counters;
 mod datasets;
+pub(crate) mod directory;
 mod environment;
 mod erase;
 mod fields;
@@ -17,6 +26,7 @@ mod queue;
 mod read;
 pub mod reason;
 mod remembered;
+mod rewrite;
 mod schema;
 mod supersede;
 #[cfg(test)]
@@ -69,6 +79,8 @@ pub struct Store {
 }
 
 struct Handle {
+    /// Whose threads and locks these are.
+    process: u32,
     shared: Arc<Shared>,
     writer: Mutex<Option<JoinHandle<()>>>,
 }
@@ -116,6 +128,7 @@ impl Store {
         let rewrite_is_due = environment.read(load::rewrite_is_due)?;
         if rewrite_is_due {
             environment.rewrite()?;
+            environment.sync_directory()?;
         }
         let index = environment.read(load::index)?;
         let shared = Arc::new(Shared {
@@ -136,7 +149,8 @@ impl Store {
             .name("store-writer".to_owned())
             .spawn(move || writer.run())
             .map_err(|error| Error::Io { problem: error.to_string() })?;
-        Ok(Self { handle: Arc::new(Handle { shared, writer: Mutex::new(Some(writer)) }) })
+        let process = std::process::id();
+        Ok(Self { handle: Arc::new(Handle { process, shared, writer: Mutex::new(Some(writer)) }) })
     }
 
     fn shared(&self) -> &Shared {
@@ -173,6 +187,7 @@ impl Store {
             .into_iter()
             .map(|prepared| Item::encode(prepared, &mut records))
             .collect::<Result<_>>()?;
+        failpoint!("ingest::encoded");
         self.shared().queue.call(Call { items, records, now_ms, deadline, reply })?;
         Ok(Ticket(answer))
     }
@@ -324,6 +339,10 @@ impl Store {
 
 impl Handle {
     fn close(&self) {
+        // A forked child has no writer to wait for, and the files are its parent's to close.
+        if self.process != std::process::id() {
+            return;
+        }
         self.shared.queue.close();
         let writer = self.writer.lock().unwrap_or_else(PoisonError::into_inner).take();
         if let Some(writer) = writer {

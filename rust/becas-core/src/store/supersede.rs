@@ -143,6 +143,7 @@ impl Plan<'_, '_> {
         if !header.superseded {
             codec::supersede(&mut bytes, false);
             self.tables.examples.put(self.txn, &id.key(), &bytes)?;
+            failpoint!("correct::superseded");
             self.index.counters.stats.remove(&header);
             self.index.counters.stats.add(&Header { superseded: true, ..header });
         }

@@ -79,8 +79,10 @@ impl Writer {
         self.shared.meter.commit(events, begun.elapsed());
         match done {
             Ok(answers) => {
+                failpoint!("acknowledge::before");
                 for (call, answer) in calls.iter().zip(answers) {
                     let _gone = call.reply.send(Ok(answer));
+                    failpoint!("acknowledge::after_one");
                 }
             }
             Err(error) => {
@@ -112,7 +114,8 @@ impl Writer {
                     self.index.take_back();
                     match failure {
                         Failure::Other(error) => return Err(error),
-                        Failure::Full => {
+                        Failure::DiskFull => return Err(Error::DiskFull),
+                        Failure::MapFull => {
                             let before = shared.environment.info()?;
                             self.grow(before.map_bytes, deleting)?;
                             if shared.environment.info()?.map_bytes == before.map_bytes {
@@ -152,19 +155,32 @@ impl Writer {
         let mut txn = opened.env.write_txn()?;
         let mut plan =
             Plan::new(&mut txn, &opened.tables, &mut self.index, &self.rules, self.now_ms);
+        failpoint!("commit::begun");
         let done = body(&mut plan)?;
+        failpoint!("commit::planned");
         let tally = plan.finish()?;
+        failpoint!("commit::before");
         match txn.commit().map_err(Failure::from) {
-            Ok(()) => Ok((done, tally)),
-            Err(Failure::Full) => Err(Failure::Full),
-            Err(Failure::Other(error)) => {
-                // After a failed fsync the kernel may call lost pages clean: only a fresh look at the disk tells.
-                self.failed = Some(format!(
-                    "a commit failed ({error}): no more writes until the store is opened again"
-                ));
-                Err(Failure::Other(error))
+            Ok(()) => {
+                failpoint!("commit::after");
+                Ok((done, tally))
             }
+            Err(Failure::Other(error)) => {
+                let error = environment.told_apart(error);
+                // What was cut short lies on free pages: nothing that was acknowledged is among them.
+                let full = matches!(error, Error::DiskFull);
+                Err(if full { Failure::DiskFull } else { Failure::Other(self.stop_writing(error)) })
+            }
+            Err(full @ (Failure::MapFull | Failure::DiskFull)) => Err(full),
         }
+    }
+
+    /// After a failed sync the kernel may call lost pages clean: only a fresh look at the disk tells.
+    pub(super) fn stop_writing(&mut self, error: Error) -> Error {
+        self.failed = Some(format!(
+            "a commit failed ({error}): no more writes until the store is opened again"
+        ));
+        error
     }
 }
 
@@ -184,6 +200,7 @@ fn answer(plan: &mut Plan<'_, '_>, call: &Call) -> std::result::Result<Vec<Admis
 fn again(error: &Error) -> Error {
     match error {
         Error::StoreFull { limit_bytes } => Error::StoreFull { limit_bytes: *limit_bytes },
+        Error::DiskFull => Error::DiskFull,
         Error::Closed => Error::Closed,
         Error::Store { problem } => Error::Store { problem: problem.clone() },
         Error::Io { problem } => Error::Io { problem: problem.clone() },
@@ -191,6 +208,7 @@ fn again(error: &Error) -> Error {
         other @ (Error::InvalidArgument { .. }
         | Error::NotFound { .. }
         | Error::Overloaded { .. }
+        | Error::TooManyReaders
         | Error::DeadlineExceeded
         | Error::Key { .. }
         | Error::Config(_)) => Error::Io { problem: other.to_string() },

@@ -6,10 +6,10 @@ use proptest::{collection::vec, prelude::*, sample::select};
 
 use super::{
     Corrects, Event, NOW, correction, event, id, open,
-    oracle::{Oracle, Shown},
+    oracle::Oracle,
+    state::{agree, shown},
 };
 use crate::{
-    category::Category,
     config,
     pseudonym::IdKind,
     store::{Status, Store},
@@ -98,59 +98,10 @@ fn config(capacity: usize) -> config::Store {
     config::Store { capacity: capacity as u64, map_size: 4 << 20, ..config::Store::default() }
 }
 
-fn shown(store: &Store) -> Vec<Shown> {
-    let mut shown = Vec::new();
-    for category in Category::ALL {
-        store
-            .scan(category, |_, example| {
-                shown.push(Shown {
-                    category: category.name(),
-                    event: example.event.0,
-                    input: example.input.as_str().to_owned(),
-                    label: example.label.as_str().to_owned(),
-                    points: u32::from(example.score.points()),
-                    time_ms: example.time_ms,
-                    human: example.human_validated,
-                    superseded: example.superseded,
-                    twin: example.corrected_twin,
-                });
-                Ok(())
-            })
-            .unwrap();
-    }
-    shown.sort();
-    shown
-}
-
 fn admit(store: &Store, events: &[Event]) -> Vec<(Status, Vec<&'static str>)> {
     let prepared = events.iter().map(Event::prepared).collect();
     let admissions = store.admit(prepared, NOW, None).unwrap();
     admissions.into_iter().map(|admission| (admission.status, admission.reasons)).collect()
-}
-
-fn agree(store: &Store, oracle: &Oracle) {
-    assert_eq!(oracle.shown(), shown(store));
-    let stats = store.stats().unwrap();
-    for category in Category::ALL {
-        let one = stats.category(category);
-        let totals = (one.gold, one.silver, one.bronze, one.quality_points, one.superseded);
-        assert_eq!(oracle.totals(category), totals, "{}", category.name());
-        let gold_ever = oracle.gold_ever.get(category.name()).copied().unwrap_or(0);
-        assert_eq!(gold_ever, one.gold_ever, "{}", category.name());
-    }
-    let rejected: Vec<_> = oracle.rejected.iter().map(|(why, n)| ((*why).to_owned(), *n)).collect();
-    assert_eq!(rejected, stats.rejected_by_reason.clone().into_iter().collect::<Vec<_>>());
-    assert_eq!(stats, store.recount().unwrap());
-    let report = store.verify().unwrap();
-    assert!(report.is_clean(), "{report:?}");
-    let outbox: Vec<_> =
-        store.outbox(0, usize::MAX).unwrap().iter().map(|entry| entry.event.0).collect();
-    let expected: Vec<_> =
-        oracle.outbox.iter().map(|event| id(IdKind::Event, &event.id).0).collect();
-    assert_eq!(expected, outbox);
-    let cases = store.labelling_queue(None, usize::MAX).unwrap();
-    let cases: std::collections::BTreeSet<_> = cases.iter().map(|case| case.original.0).collect();
-    assert_eq!(oracle.waiting_for_labels(), cases);
 }
 
 fn play(directory: &Path, capacity: usize, steps: &[Step]) {

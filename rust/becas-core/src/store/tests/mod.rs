@@ -4,11 +4,17 @@ mod basics;
 mod corrections;
 mod crash;
 mod erasure;
+#[cfg(feature = "failpoints")]
+mod failpoints;
 mod golden;
 mod guards;
 mod histories;
+#[cfg(feature = "failpoints")]
+mod history;
 mod oracle;
+mod owners;
 mod space;
+mod state;
 
 use std::path::Path;
 
@@ -24,6 +30,18 @@ use crate::{
 };
 
 pub(super) const NOW: i64 = 1_760_000_000_000;
+
+/// Numbers without pattern, the same for the same seed: xorshift64.
+pub(super) struct Random(pub(super) u64);
+
+impl Random {
+    pub(super) fn below(&mut self, limit: u64) -> u64 {
+        self.0 ^= self.0 << 13;
+        self.0 ^= self.0 >> 7;
+        self.0 ^= self.0 << 17;
+        self.0 % limit
+    }
+}
 
 pub(super) fn key() -> Key {
     Key::new([7; 32])

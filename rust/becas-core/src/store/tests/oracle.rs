@@ -303,6 +303,13 @@ impl Oracle {
         self.labelling.retain(|_, (solved, case)| *solved || !case.as_ref().is_some_and(of_guild));
     }
 
+    #[cfg(feature = "failpoints")]
+    pub(super) fn expire(&mut self, category: Category, oldest_ms: i64) {
+        let old =
+            |one: &Stored| one.shown.category == category.name() && one.shown.time_ms < oldest_ms;
+        self.stored.retain(|one| !old(one));
+    }
+
     pub(super) fn shown(&self) -> Vec<Shown> {
         let mut shown: Vec<_> = self.stored.iter().map(|one| one.shown.clone()).collect();
         shown.sort();
