@@ -26,6 +26,7 @@ def run(bench: Bench) -> list[Figure]:
     """In turns; an epoch of a few steps, since each takes seconds."""
     speed = Figure("training", "tokens/s", [], {PLAIN: []})
     memory = Figure("peak memory of training", "MB", [], {PLAIN: []})
+    ours: dict[str, Any] = {}
     facts: dict[str, Any] = {}
     for _ in bench.turns("training"):
         with bench.scratch("training") as folder:
@@ -33,15 +34,14 @@ def run(bench: Bench) -> list[Figure]:
             job = _job(folder, bench.size(24, 8))
             ours = _ours(folder, job)
             facts = _theirs(folder, job)
-        assert ours["steps"] == facts["steps"], f"{ours['steps']} steps of ours, {facts['steps']} of theirs"
         assert ours["tokens"] == facts["tokens"], "the two trained on different texts"
         for figure, key, scale in ((speed, "tokens_per_second", 1), (memory, "peak_rss_bytes", 1e-6)):
             figure.product.append(ours[key] * scale)
             figure.peers[PLAIN].append(facts[key] * scale)
     speed.times(PLAIN, 1.5)
     memory.at_most_times(PLAIN, 1)
-    sizes = f"{facts['steps']} steps, {facts['tokens']:,} tokens, padded to {facts['padded_to']} by (f)"
-    speed.note = f"of real text; SmolLM2-135M, {sizes}"
+    steps = f"{ours['steps']} steps, {facts['steps']} of (f), which pads to {facts['padded_to']}"
+    speed.note = f"of real text; SmolLM2-135M, {facts['tokens']:,} tokens, {steps}"
     return [speed, memory]
 
 

@@ -11,6 +11,7 @@ import sys
 import time
 from pathlib import Path
 
+import tldextract
 from presidio_analyzer import PatternRecognizer
 from presidio_analyzer.predefined_recognizers import (
     CreditCardRecognizer,
@@ -35,6 +36,8 @@ CHOSEN = (
 
 def main() -> None:
     """Analyse every text with every recogniser."""
+    # With the list of public suffixes that it carries; it would fetch a newer one.
+    tldextract.extract = tldextract.TLDExtract(suffix_list_urls=())
     texts = [json.loads(line) for line in Path(sys.argv[1]).read_text().splitlines()]
     recognisers: list[PatternRecognizer] = [make() for make in CHOSEN]
     for recogniser in recognisers:
