@@ -20,7 +20,7 @@ use becas_core::{
     pipeline::Pipeline,
     store::{Status, Store, load_or_create_key},
 };
-use heed::{CommitOrAbort, Database, Env, EnvOpenOptions, RoTxn, types::Bytes};
+use heed::{CommitOrAbort, Database, Env, EnvOpenOptions, types::Bytes};
 
 type Outcome<T> = Result<T, Box<dyn Error>>;
 type Table = Database<'static, Bytes, Bytes>;
@@ -106,22 +106,34 @@ fn open(folder: &Path) -> Outcome<Env> {
     Ok(environment)
 }
 
-fn names(environment: &Env, txn: &RoTxn<'_>) -> Outcome<Vec<String>> {
-    let main =
-        environment.open_database::<Bytes, Bytes>(txn, None)?.ok_or("there is no main table")?;
-    main.iter(txn)?.map(|entry| Ok(String::from_utf8(entry?.0.to_owned())?)).collect()
+fn table(environment: &Env, name: Option<&str>) -> Outcome<Table> {
+    let txn = environment.read_txn()?;
+    let opened = environment.open_databases_and_commit(txn, |opener, txn| {
+        let table = opener.open_database::<Bytes, Bytes>(txn, name)?;
+        Ok::<_, heed::Error>(CommitOrAbort::<_, ()>::Commit(table))
+    })?;
+    opened.commit().flatten().ok_or_else(|| "a table is missing".into())
+}
+
+/// The names of all tables: the keys of the main one.
+fn names(environment: &Env) -> Outcome<Vec<String>> {
+    let main = table(environment, None)?;
+    let txn = environment.read_txn()?;
+    let mut names = Vec::new();
+    for entry in main.iter(&txn)? {
+        names.push(String::from_utf8(entry?.0.to_owned())?);
+    }
+    Ok(names)
 }
 
 /// Everything that a store wrote.
 fn read(folder: &Path) -> Outcome<Written> {
     let environment = open(folder)?;
-    let txn = environment.read_txn()?;
     let mut written =
-        Written { tables: names(&environment, &txn)?, records: Vec::new(), meta: Vec::new() };
-    for (table, name) in written.tables.iter().enumerate() {
-        let records = environment
-            .open_database::<Bytes, Bytes>(&txn, Some(name))?
-            .ok_or("a table is missing")?;
+        Written { tables: names(&environment)?, records: Vec::new(), meta: Vec::new() };
+    for (position, name) in written.tables.iter().enumerate() {
+        let records = table(&environment, Some(name))?;
+        let txn = environment.read_txn()?;
         // A category of examples is the first byte of their keys; each grew by itself, as did every other table.
         let mut runs: Vec<Vec<(Vec<u8>, Vec<u8>)>> = vec![Vec::new(); 256];
         for record in records.iter(&txn)? {
@@ -136,10 +148,10 @@ fn read(folder: &Path) -> Outcome<Written> {
         for run in runs {
             // Far below 2^53.
             #[expect(clippy::cast_precision_loss, reason = "counts of records")]
-            let place = |position: usize, length: usize| (position as f64 + 0.5) / length as f64;
+            let place = |rank: usize, length: usize| (rank as f64 + 0.5) / length as f64;
             let length = run.len();
-            written.records.extend(run.into_iter().enumerate().map(|(position, (key, value))| {
-                Record { table, place: place(position, length), key, value }
+            written.records.extend(run.into_iter().enumerate().map(|(rank, (key, value))| {
+                Record { table: position, place: place(rank, length), key, value }
             }));
         }
     }
