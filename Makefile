@@ -105,12 +105,7 @@ grpcurl: .venv/.dependencies  ## A real grpcurl for the tests, where Go is there
 	$(BIN)/python scripts/build_grpcurl.py
 
 .PHONY: clients
-clients: setup  ## The client packages of Go and TypeScript generated, and all three built into dist/clients
-	cd clients/typescript && npm ci
-	$(BIN)/python scripts/gen_clients.py
-	cd clients/go && go build ./...
-	mkdir -p dist/clients
-	cd clients/typescript && npm run build && npm pack --ignore-scripts --pack-destination ../../dist/clients
+clients: setup  ## The client package for Python, into dist/clients
 	$(BIN)/python -m uv build --wheel --out-dir dist/clients clients/python
 
 .PHONY: wheel
