@@ -84,6 +84,10 @@ format: setup  ## Bring the sources into the form that lint wants
 	$(BIN)/python -m uv pip install --require-hashes --requirements requirements-bench.lock
 	touch $@
 
+.PHONY: soak
+soak: setup  ## Ten minutes at 70 % of what the server can do (BECAS_SOAK_SECONDS): nothing grows
+	$(BIN)/pytest tests/overload/test_soak.py -s
+
 .PHONY: bench
 bench: setup .venv/.peers  ## Everything measured beside its peers; PARTS="ingest export" for some of it
 	$(BIN)/python benches/run.py $(PARTS)

@@ -9,6 +9,8 @@ import pytest
 from helpers import canaries
 from helpers.server import CommandLine, ServerProcess, ServerStarter
 
+pytest_plugins = ["helpers.leaks"]
+
 
 @pytest.fixture(autouse=True)
 def no_secret_left(request: pytest.FixtureRequest) -> Iterator[None]:

@@ -38,13 +38,16 @@ class NotFoundError(CoreError):
     """What was asked for does not exist."""
 
 class StoreFullError(CoreError):
-    """The store has reached its configured size; reading goes on."""
+    """The store has reached its configured size; reading goes on. Attribute: `limit_bytes`."""
 
 class DiskFullError(CoreError):
     """No space is left on the disk; reading goes on, and so does writing once there is space."""
 
 class OverloadedError(CoreError):
-    """Too many bytes wait for the writer, or too many reads are under way; try again shortly."""
+    """Too many bytes wait for the writer, or too many reads are under way; try again shortly.
+
+    Attribute of the former: `queued_bytes`.
+    """
 
 class DeadlineExceededError(CoreError):
     """The deadline passed before the write began; nothing was written."""

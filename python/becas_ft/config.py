@@ -92,12 +92,16 @@ class Server(Section):
     tls_cert: str = ""
     tls_key: str = ""
     tls_client_ca: str = ""
+    tls_client_names: str = ""
     # None is the file's "auto": whether others can reach the address decides.
     require_tokens: Annotated[bool | None, _AUTO] = None
     client_requests_per_second: Annotated[Annotated[float, Field(ge=0)] | None, _AUTO] = None
     client_bytes_per_second: Annotated[ByteSize | None, _AUTO] = None
+    client_streams: Annotated[Count | None, _AUTO] = None
+    max_streams: Positive = 512
     max_connections: Positive = 1024
     max_connection_age_seconds: Annotated[float, Field(ge=1, le=86_400)] = 3600.0
+    max_connection_grace_seconds: Annotated[float, Field(ge=1, le=604_800)] = 3600.0
     max_metadata_bytes: Annotated[ByteSize, Field(ge=4 * KIB, le=MIB)] = ByteSize(16 * KIB)
     max_message_bytes: MessageSize = ByteSize(4 * MIB)
     max_concurrent_rpcs: Positive = 1024
@@ -106,11 +110,20 @@ class Server(Section):
     ingest_threads: Annotated[int, Field(ge=1, le=1024)] = 64
     reader_threads: Annotated[int, Field(ge=1, le=256)] = 8
     stream_window: Annotated[int, Field(ge=1, le=1024)] = 16
+    min_free_disk: ByteSize = ByteSize(256 * MIB)
+    reflection: bool = True
+    channelz: LoopbackAddress = ""
 
     @model_validator(mode="after")
     def _certificate_and_key(self) -> Self:
         if bool(self.tls_cert) != bool(self.tls_key):
             raise ValueError("tls_cert and tls_key: name both, or neither")
+        return self
+
+    @model_validator(mode="after")
+    def _streams_leave_room_for_calls(self) -> Self:
+        if self.max_streams >= self.max_concurrent_rpcs:
+            raise ValueError("max_streams: below max_concurrent_rpcs, or streams could leave no room for calls")
         return self
 
 

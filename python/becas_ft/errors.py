@@ -145,11 +145,26 @@ class RateLimitedError(BecasError):
 
     Attributes:
         retry_seconds: when it may send again.
+        subject: whose limit it is.
+        setting: the limit's name in the configuration.
+        limit: its value; 0 where it is not a number of things.
     """
 
-    def __init__(self, message: str, retry_seconds: float = 1.0) -> None:
-        super().__init__(message)
+    def __init__(
+        self,
+        message: str,
+        retry_seconds: float = 1.0,
+        *,
+        reason: str | None = None,
+        subject: str = "",
+        setting: str = "",
+        limit: int = 0,
+    ) -> None:
+        super().__init__(message, reason=reason)
         self.retry_seconds = retry_seconds
+        self.subject = subject
+        self.setting = setting
+        self.limit = limit
 
 
 class CommandError(BecasError):

@@ -58,6 +58,18 @@ def test_less_than_one_call_a_second(clock: Clock) -> None:
     assert limits.take("a", 0) == 0
 
 
+def test_a_client_hears_which_limit_it_is(clock: Clock) -> None:
+    """Calls or bytes, by the names of the settings."""
+    limits = ClientLimits(2, 100, clock)
+    for _ in range(3):
+        limits.take("often", 1)
+    limits.take("much", 1000)
+    limits.take("much", 1)
+
+    assert limits.exceeded("often") == ("server.client_requests_per_second", 2)
+    assert limits.exceeded("much") == ("server.client_bytes_per_second", 100)
+
+
 def test_no_limits(clock: Clock) -> None:
     """Zero is none."""
     limits = ClientLimits(0, 0, clock)

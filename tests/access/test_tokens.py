@@ -1,5 +1,6 @@
 """Tokens: how they are made, kept and found."""
 
+import hmac
 import json
 import threading
 from datetime import UTC, datetime, timedelta
@@ -42,6 +43,23 @@ def test_a_token_is_found_by_itself_only(path: Path) -> None:
         assert found.find(wrong) is None
 
 
+def test_every_hash_is_compared_in_constant_time(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whichever token it is, or none: each hash is compared, by the function that takes as long for every answer."""
+    secrets = [tokens.add(path, f"bot-{number}", Role.BOT).secret for number in range(5)]
+    found, compared = tokens.Tokens(path), []
+    compare = hmac.compare_digest
+
+    def counted(one: str, other: str) -> bool:
+        compared.append(len(one) == len(other) == 64)
+        return compare(one, other)
+
+    monkeypatch.setattr(hmac, "compare_digest", counted)
+    for secret in (secrets[0], secrets[4], "becas_ft_unknown"):
+        compared.clear()
+        found.find(secret)
+        assert compared == [True] * 5
+
+
 def test_changes_are_seen_at_once(path: Path) -> None:
     """Added, revoked, and the whole file taken away: each counts from the next look on."""
     first = tokens.add(path, "bot-1", Role.BOT)
@@ -79,6 +97,8 @@ def test_a_broken_file_takes_nothing_away(path: Path) -> None:
         tokens.Tokens(path)
     assert issued.secret not in str(caught.value)
     assert caught.value.__cause__ is None
+    # No file may show a token in the end.
+    path.unlink()
 
 
 def test_a_file_that_others_may_write_is_refused(path: Path) -> None:

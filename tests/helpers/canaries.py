@@ -1,6 +1,7 @@
 """Secrets that no file may ever show, planted in every string field of every payload."""
 
 import json
+import mmap
 import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -12,6 +13,7 @@ from google.protobuf.struct_pb2 import Struct
 from google.protobuf.timestamp_pb2 import Timestamp
 
 from becas.ft.v1 import event_pb2
+from becas_ft.access.tokens import PREFIX
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -40,6 +42,9 @@ SECRETS: Final = {
     "bitcoin": "1BvBMSEYstWetqTFn5Au4m4GFg7xJaNVN2",
     "ethereum": "0x52908400098527886E0F7030069857D2E4169EE7",
 }
+_FORMS: Final = {name: {secret.encode(), secret.replace(" ", "").encode()} for name, secret in SECRETS.items()}
+_TOKEN_PREFIX: Final = PREFIX.encode()
+_TOKEN: Final = re.compile(re.escape(_TOKEN_PREFIX) + rb"[A-Za-z0-9_-]{43}")
 # What stands around the secrets is public: a search for it shows whether the text arrived at all.
 _IN_TEXT: Final = (
     "e-mail",
@@ -138,17 +143,37 @@ def _plant_field(message: Message, field: FieldDescriptor, text: str) -> None:
         setattr(message, field.name, True)
 
 
-def found_in(data: bytes) -> list[str]:
-    """Names of the secrets that occur in bytes, as they are or without their spaces."""
-    text = data.replace(b" ", b"")
-    return [name for name, secret in SECRETS.items() if re.sub(r"\s", "", secret).encode() in text]
+def found_in(data: "bytes | mmap.mmap") -> list[str]:
+    """Names of the secrets that occur in bytes, as they are or without their spaces; `token` for any token at all."""
+    found = [name for name, forms in _FORMS.items() if any(data.find(form) >= 0 for form in forms)]
+    return [*found, "token"] if _has_token(data) else found
 
 
-def search(root: Path) -> list[str]:
-    """`name of the secret: file` for each one found in any file of a folder, file names included."""
-    found = []
+def _has_token(data: "bytes | mmap.mmap") -> bool:
+    at = data.find(_TOKEN_PREFIX)
+    while at >= 0:
+        if _TOKEN.match(data, at):
+            return True
+        at = data.find(_TOKEN_PREFIX, at + 1)
+    return False
+
+
+def search(root: Path, *, unsearched: tuple[str, ...] = ()) -> list[str]:
+    """`name of the secret: file` for each one found under a folder; of the names of files, their folder.
+
+    Arguments:
+        root: the folder.
+        unsearched: what the names of entries of the folder begin with that are left out.
+    """
+    found: list[str] = []
+    seen: set[tuple[int, int]] = set()
     for path in sorted(root.rglob("*")):
-        found += [f"{name}: name of {path}" for name in found_in(path.name.encode())]
-        if path.is_file():
-            found += [f"{name}: {path}" for name in found_in(path.read_bytes())]
+        if path.is_symlink() or path.relative_to(root).parts[0].startswith(unsearched):
+            continue
+        found += [f"{name}: a name in {path.parent}" for name in found_in(path.name.encode())]
+        facts = path.stat()
+        if path.is_file() and facts.st_size and (facts.st_dev, facts.st_ino) not in seen:
+            seen.add((facts.st_dev, facts.st_ino))
+            with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
+                found += [f"{name}: {path}" for name in found_in(data)]
     return found

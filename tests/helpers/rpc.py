@@ -6,8 +6,10 @@ from typing import Any, TypeVar
 
 import grpc
 from google.protobuf.any_pb2 import Any as AnyMessage
-from google.rpc.error_details_pb2 import BadRequest, ErrorInfo, RetryInfo
+from google.rpc.error_details_pb2 import BadRequest, ErrorInfo, QuotaFailure, RetryInfo
 from grpc_status import rpc_status
+
+from helpers import canaries
 
 Item = TypeVar("Item")
 
@@ -21,6 +23,8 @@ class Details:
 
     Attributes:
         fields: field path → what is wrong with it.
+        metadata: of the ErrorInfo.
+        quota: the one violation of a QuotaFailure; an empty one where there is none.
     """
 
     code: grpc.StatusCode
@@ -29,6 +33,8 @@ class Details:
     domain: str
     request_id: str
     fields: dict[str, str]
+    metadata: dict[str, str]
+    quota: QuotaFailure.Violation
     retry_seconds: float | None
 
 
@@ -37,14 +43,16 @@ def details(error: grpc.RpcError) -> Details:
     assert isinstance(error, grpc.Call)
     status = rpc_status.from_call(error)
     assert status is not None, f"{error.code()} {error.details()} came without details"
+    assert canaries.found_in(status.SerializeToString()) == []
     kinds = [packed.TypeName() for packed in status.details]
     assert len(kinds) == len(set(kinds))
-    info, violations, retry = ErrorInfo(), BadRequest(), RetryInfo()
+    info, violations, retry, quota = ErrorInfo(), BadRequest(), RetryInfo(), QuotaFailure()
     has_retry = False
     for packed in status.details:
         assert isinstance(packed, AnyMessage)
         packed.Unpack(info)
         packed.Unpack(violations)
+        packed.Unpack(quota)
         has_retry |= packed.Unpack(retry)
     return Details(
         code=error.code(),
@@ -53,6 +61,8 @@ def details(error: grpc.RpcError) -> Details:
         domain=info.domain,
         request_id=info.metadata["request_id"],
         fields={violation.field: violation.description for violation in violations.field_violations},
+        metadata=dict(info.metadata),
+        quota=quota.violations[0] if quota.violations else QuotaFailure.Violation(),
         retry_seconds=retry.retry_delay.ToMilliseconds() / 1000 if has_retry else None,
     )
 

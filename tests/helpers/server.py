@@ -1,5 +1,6 @@
 """Real server processes on free loopback ports, and the command line, for tests."""
 
+import contextlib
 import json
 import os
 import re
@@ -7,6 +8,7 @@ import signal
 import subprocess
 import sys
 import time
+import urllib.request
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -33,7 +35,8 @@ class ServerProcess:
 
     Attributes:
         data_dir: its store.
-        output_dir: where its standard output and error go, so that a search of files finds what it said.
+        output_dir: where its standard output and error, and its last metrics, go, so that a search of files finds what
+            it said.
         options: of the command, beside --data-dir and --listen.
         variables: settings, as environment variables.
     """
@@ -66,6 +69,7 @@ class ServerProcess:
             self.data_dir,
             "--listen",
             self.listen,
+            *(() if "--dashboard" in self.options else ("--dashboard", "127.0.0.1:0")),
             *self.options,
         ]
         # Fresh files: an older run's ready line would be taken for this one's.
@@ -93,6 +97,7 @@ class ServerProcess:
     def stop(self) -> int:
         """SIGTERM; the exit code."""
         if self.process.poll() is None:
+            self._keep_metrics()
             self.process.send_signal(signal.SIGTERM)
         try:
             return self.process.wait(STOP_SECONDS)
@@ -105,6 +110,17 @@ class ServerProcess:
         if self.process.poll() is None:
             self.process.kill()
         self.process.wait(STOP_SECONDS)
+
+    def metrics(self) -> str:
+        """What Prometheus would read now."""
+        [address] = [line["address"] for line in self.log() if line["event"] == "serving_http"][-1:]
+        with urllib.request.urlopen(f"http://{address}/metrics", timeout=30) as answer:
+            return str(answer.read(), "utf-8")
+
+    def _keep_metrics(self) -> None:
+        # A server that stops by itself at this moment has no more to say.
+        with contextlib.suppress(OSError):
+            (self.output_dir / "metrics.txt").write_text(self.metrics())
 
     def log(self) -> list[dict[str, Any]]:
         """Every line of the log."""
@@ -141,8 +157,8 @@ class CommandLine:
     server: str = ""
     runs: int = 0
 
-    def __call__(self, *arguments: str | Path, stdin: bytes = b"", **variables: str) -> Outcome:
-        """Run a command to its end."""
+    def __call__(self, *arguments: str | Path, stdin: bytes = b"", kept: bool = True, **variables: str) -> Outcome:
+        """Run a command to its end; `kept` is false where it prints a token, as it should."""
         if self.server:
             variables = {"BECAS_FT_SERVER": self.server, **variables}
         done = subprocess.run(
@@ -155,6 +171,7 @@ class CommandLine:
         )
         self.runs += 1
         self.output_dir.mkdir(parents=True, exist_ok=True)
-        (self.output_dir / f"{self.runs}.stdout.txt").write_bytes(done.stdout)
+        if kept:
+            (self.output_dir / f"{self.runs}.stdout.txt").write_bytes(done.stdout)
         (self.output_dir / f"{self.runs}.stderr.txt").write_bytes(done.stderr)
         return Outcome(done.returncode, done.stdout.decode(), done.stderr.decode())

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from becas.ft.v1 import model_pb2, training_pb2
+from becas_ft.errors import AlreadyExistsError
 from becas_ft.ledger import WriteTransaction
 from becas_ft.orchestrator.next_step import Rules
 from becas_ft.orchestrator.readiness import Thresholds
@@ -296,3 +297,16 @@ async def test_a_trial_against_a_model_that_does_not_answer_is_set_up_anew(world
     assert trial is not None
     assert (trial.base_model, trial.trial_id == other.trial_id) == (BASE, False)
     assert stage(world) == "evaluating"
+
+
+async def test_a_request_id_is_for_one_training(world: World) -> None:
+    """Asked again it answers with the same job; with another request it is refused."""
+    world.gold(5)
+    request = training_pb2.TrainRequest(category=SCAM, request_id="x")
+
+    first = await world.jobs.start(request)
+    again = await world.jobs.start(request)
+    with pytest.raises(AlreadyExistsError, match="request_id was used for another training"):
+        await world.jobs.start(training_pb2.TrainRequest(category=SCAM, request_id="x", epochs=2))
+
+    assert again.job_id == first.job_id

@@ -1,5 +1,6 @@
 """Who may call what, on a real server with TLS and tokens."""
 
+import threading
 import time
 from collections.abc import Iterator
 from contextvars import copy_context
@@ -14,13 +15,22 @@ from google.rpc.error_details_pb2 import ErrorInfo
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_status import rpc_status
 
-from becas.ft.v1 import event_service_pb2_grpc, ingest_service_pb2_grpc, published_event_pb2
+from becas.ft.v1 import (
+    dataset_pb2,
+    dataset_service_pb2_grpc,
+    event_service_pb2_grpc,
+    ingest_service_pb2_grpc,
+    model_pb2,
+    model_service_pb2_grpc,
+    published_event_pb2,
+)
 from becas_ft.access import tokens
 from becas_ft.access.roles import ROLES, Role, may_call
+from becas_ft.rollout import audit
 from becas_ft.server import access
 from helpers import events
 from helpers.access import STATS, Keys, Metadata, answered, bearer, error_of, keys
-from helpers.rpc import INGEST, details, raw_stream, raw_unary, until_error
+from helpers.rpc import INGEST, INGEST_STREAM, details, raw_stream, raw_unary, until_error
 from helpers.server import ServerProcess, ServerStarter
 
 FORGET = "/becas.ft.v1.DatasetService/Forget"
@@ -181,6 +191,92 @@ def test_a_revoked_token_ends_its_streams(own: Guarded) -> None:
         assert (told.code, told.reason) == (grpc.StatusCode.UNAUTHENTICATED, "TOKEN_REVOKED")
 
 
+@pytest.mark.parametrize(
+    "method", [SUBSCRIBE, INGEST_STREAM, "/grpc.reflection.v1.ServerReflection/ServerReflectionInfo"]
+)
+def test_an_idle_stream_ends_with_its_token(own: Guarded, method: str) -> None:
+    """A stream on which nothing is said ends within moments of its token's revocation; others stay."""
+    path = own.keys.folder.tokens
+    added = tokens.add(path, "late", Role.OPERATOR)
+    with own.keys.channel(own.process) as channel:
+        theirs, others = (
+            idle_stream(channel, method, bearer(secret)) for secret in (added.secret, own.keys.secrets[Role.ADMIN])
+        )
+        time.sleep(1.5)
+        assert not theirs.done()
+
+        tokens.revoke(path, "late")
+        began = time.monotonic()
+        _, error = until_error(theirs)
+
+        told = details(error)
+        assert (told.code, told.reason) == (grpc.StatusCode.UNAUTHENTICATED, "TOKEN_REVOKED")
+        assert time.monotonic() - began < 10
+        assert not others.done()
+        others.cancel()
+
+
+def test_a_stream_ends_when_its_token_does(own: Guarded) -> None:
+    """Time ends a token as a revocation does."""
+    soon = tokens.add(own.keys.folder.tokens, "brief", Role.OPERATOR, datetime.now(UTC) + timedelta(seconds=2))
+    with own.keys.channel(own.process) as channel:
+        _, error = until_error(idle_stream(channel, SUBSCRIBE, bearer(soon.secret)))
+
+    assert details(error).reason == "TOKEN_REVOKED"
+
+
+def idle_stream(channel: grpc.Channel, method: str, metadata: Metadata) -> Any:  # noqa: ANN401 - a call
+    """A stream that is open, and on which this side says nothing more."""
+    call: Any
+    if method == SUBSCRIBE:
+        call = channel.unary_stream(method)
+        return call(b"", timeout=120, metadata=metadata)
+    call = channel.stream_stream(method)
+    never = threading.Event()
+    return call((request for request in (b"",) if never.wait(60)), timeout=120, metadata=metadata)
+
+
+def test_too_many_streams(start_server: ServerStarter, data_dir: Path) -> None:
+    """A client has its share of streams, and all of them together leave room for calls; each says which limit it is."""
+    made = keys(data_dir / "access")
+    limits = {"BECAS_FT_SERVER__CLIENT_STREAMS": "2", "BECAS_FT_SERVER__MAX_STREAMS": "3"}
+    server = start_server(**made.settings(), **limits)
+    bot, operator, admin = (bearer(made.secrets[role]) for role in (Role.BOT, Role.OPERATOR, Role.ADMIN))
+    with made.channel(server) as channel:
+        bots = [idle_stream(channel, SUBSCRIBE, bot) for _ in range(3)]
+        third = the_refused(bots)
+        others = [idle_stream(channel, SUBSCRIBE, metadata) for metadata in (operator, admin)]
+        fourth = the_refused(others)
+        assert error_of(channel, INGEST, admin, request=b"") is None
+        for call in (*bots, *others):
+            call.cancel()
+        time.sleep(1)
+        after = idle_stream(channel, SUBSCRIBE, bot)
+        time.sleep(1)
+        assert not after.done()
+        after.cancel()
+
+    for error, subject, setting, limit in (
+        (third, "token bot", "server.client_streams", 2),
+        (fourth, "the server", "server.max_streams", 3),
+    ):
+        told = details(error)
+        assert (told.code, told.reason) == (grpc.StatusCode.RESOURCE_EXHAUSTED, "TOO_MANY_STREAMS")
+        assert (told.quota.subject, told.quota.quota_id, told.quota.quota_value) == (subject, setting, limit)
+        assert told.retry_seconds == 5
+
+
+def the_refused(calls: list[Any]) -> grpc.RpcError:
+    """The error of the one call that is refused, whichever it is: nobody knows in which order they arrive."""
+    until = time.monotonic() + 60
+    while not any(call.done() for call in calls):
+        assert time.monotonic() < until, "none was refused"
+        time.sleep(0.05)
+    time.sleep(0.5)
+    [refused] = [call for call in calls if call.done()]
+    return until_error(refused)[1]
+
+
 def test_a_broken_file_locks_nobody_out(own: Guarded) -> None:
     """While the file is unusable, what it held before counts, and the log says so once."""
     own.keys.folder.tokens.write_text("{")
@@ -281,6 +377,8 @@ def test_too_many_calls(start_server: ServerStarter, data_dir: Path) -> None:
         assert (told.code, told.reason) == (grpc.StatusCode.RESOURCE_EXHAUSTED, "RATE_LIMITED")
         assert told.retry_seconds is not None
         assert 0 < told.retry_seconds <= 0.5
+        assert told.quota.subject == "token bot"
+        assert (told.quota.quota_id, told.quota.quota_value) == ("server.client_requests_per_second", 2)
         assert error_of(channel, INGEST, operator, request=b"") is None
         time.sleep(told.retry_seconds)
         assert error_of(channel, INGEST, bot, request=b"") is None
@@ -299,6 +397,9 @@ def test_too_many_bytes(start_server: ServerStarter) -> None:
             raw_unary(other, INGEST)(batch.SerializeToString(), timeout=30)
         told = details(caught.value)
         assert told.reason == "RATE_LIMITED"
+        assert told.quota.subject == "this address"
+        assert (told.quota.quota_id, told.quota.quota_value) == ("server.client_bytes_per_second", 2000)
+        assert "127.0.0.1" not in told.message
 
         started = time.monotonic()
         stream = raw_stream(channel, "/becas.ft.v1.IngestService/IngestStream")
@@ -307,3 +408,26 @@ def test_too_many_bytes(start_server: ServerStarter) -> None:
         assert len(answers) == 2
         # The first waits for the call before, the second for the first.
         assert time.monotonic() - started > 2 * size / 2000 - 1.5
+
+
+def test_erasures_are_audited(own: Guarded) -> None:
+    """Forget and SetConsent stand in the audit log with the token that asked, and without the one they were about."""
+    member, guild = "700000000000000123", "800000000000000123"
+    with own.keys.channel(own.process) as channel:
+        dataset = dataset_service_pb2_grpc.DatasetServiceStub(channel)
+        metadata = own.as_(Role.ADMIN)
+        dataset.Forget(dataset_pb2.ForgetRequest(user_id=member), timeout=60, metadata=metadata)
+        for granted in (False, True):
+            consent = dataset_pb2.SetConsentRequest(guild_id=guild, granted=granted)
+            dataset.SetConsent(consent, timeout=60, metadata=metadata)
+        models = model_service_pb2_grpc.ModelServiceStub(channel)
+        log = list(models.ListAudit(model_pb2.ListAuditRequest(), timeout=30, metadata=metadata).entries)
+
+    assert [(entry.action, entry.actor, entry.reason) for entry in log] == [
+        ("forget", "operator (token admin)", "0 examples and 0 other records of a member erased"),
+        ("consent", "operator (token admin)", "withdrawn: 0 examples of a guild erased"),
+        ("consent", "operator (token admin)", "granted"),
+    ]
+    assert all(entry.time.seconds > 1_700_000_000 for entry in log)
+    assert audit.broken_links(log) == []
+    assert not any(raw in str(log) for raw in (member, guild))

@@ -1,6 +1,7 @@
 """IngestService of a real server."""
 
 import threading
+import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -196,11 +197,49 @@ def test_call_without_a_deadline_gets_one(start_server: ServerStarter) -> None:
     server = start_server(BECAS_FT_SERVER__DEFAULT_DEADLINE_SECONDS="0.0001")
     request = events.request([events.scam_message(f"none-{number}", number) for number in range(3000)])
 
-    with server.channel() as channel, pytest.raises(grpc.RpcError) as caught:
-        ingest_service_pb2_grpc.IngestServiceStub(channel).Ingest(request)
-
+    with server.channel() as channel:
+        with pytest.raises(grpc.RpcError) as caught:
+            ingest_service_pb2_grpc.IngestServiceStub(channel).Ingest(request)
+        # What was late when its turn came was not written.
+        assert total(channel) == 0
     found = details(caught.value)
     assert (found.code, found.reason) == (grpc.StatusCode.DEADLINE_EXCEEDED, "DEADLINE_EXCEEDED")
+
+
+def test_a_full_queue_says_when_to_come_back(start_server: ServerStarter) -> None:
+    """More bytes than may wait are refused at once, with the limit and a delay; who comes back is served."""
+    server = start_server(BECAS_FT_STORE__QUEUE_BYTES="64 KiB")
+    size = 200
+
+    def call(caller: int) -> list[grpc.RpcError]:
+        batch = events.request(
+            [events.scam_message(f"{caller}-{number}", caller * size + number) for number in range(size)]
+        )
+        refusals: list[grpc.RpcError] = []
+        with server.channel(enable_retries=0, use_local_subchannel_pool=1) as own:
+            stub = ingest_service_pb2_grpc.IngestServiceStub(own)
+            while True:
+                try:
+                    receipts = stub.Ingest(batch, timeout=60).receipts
+                except grpc.RpcError as error:
+                    refusals.append(error)
+                    time.sleep(details(error).retry_seconds or 60)
+                else:
+                    assert {receipt.status for receipt in receipts} == {ingest_pb2.STATUS_ACCEPTED}
+                    return refusals
+
+    with ThreadPoolExecutor(16) as pool:
+        refused = [error for found in pool.map(call, range(16)) for error in found]
+
+    assert refused
+    for error in refused:
+        told = details(error)
+        assert (told.code, told.reason) == (grpc.StatusCode.RESOURCE_EXHAUSTED, "OVERLOADED")
+        assert (told.quota.subject, told.quota.quota_id) == ("server", "store.queue_bytes")
+        assert told.retry_seconds == 0.2
+        assert int(told.metadata["queued_bytes"]) > 0
+        assert isinstance(error, grpc.Call)
+        assert ("grpc-retry-pushback-ms", "200") in [tuple(pair) for pair in error.trailing_metadata() or ()]
 
 
 def test_oversize_requests_are_refused(channel: grpc.Channel) -> None:

@@ -2,6 +2,7 @@
 
 import socket
 import subprocess
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -12,8 +13,8 @@ import pytest
 from becas_ft.access import certificates
 from becas_ft.access.folder import write_private
 from becas_ft.access.roles import Role
-from helpers.access import STATS, Keys, answered, bearer, error_of, keys
-from helpers.rpc import code_of, raw_unary
+from helpers.access import STATS, Keys, Metadata, answered, bearer, error_of, keys
+from helpers.rpc import Details, code_of, details, raw_unary, until_error
 from helpers.server import COMMAND, ServerProcess, ServerStarter, environment
 
 
@@ -116,6 +117,98 @@ def test_clients_with_certificates_only(start_server: ServerStarter, made: Keys)
         assert not answered(channel, STATS)
 
 
+@pytest.fixture
+def names(made: Keys) -> Path:
+    """The list of names that may call."""
+    path = made.folder.path / "clients.txt"
+    path.write_text("# bots\nmy-bot  # of the harbour\n")
+    return path
+
+
+@pytest.fixture
+def named(start_server: ServerStarter, made: Keys, names: Path) -> ServerProcess:
+    """A server that wants certificates with certain names."""
+    settings = {
+        "BECAS_FT_SERVER__TLS_CLIENT_CA": str(made.folder.ca),
+        "BECAS_FT_SERVER__TLS_CLIENT_NAMES": str(names),
+    }
+    return start_server(**made.settings(), **settings)
+
+
+def test_certificates_of_certain_names_only(named: ServerProcess, made: Keys, names: Path) -> None:
+    """Of the authority's certificates those count that have a name of the list; the list is read anew."""
+    admin = bearer(made.secrets[Role.ADMIN])
+    mine, other = (certificates.sign_client(made.authority, name) for name in ("My-Bot", "other-bot"))
+    with made.channel(named, mine) as allowed, made.channel(named, other) as denied:
+        assert answered(allowed, STATS, admin)
+        told = denial(denied, admin)
+        assert (told.code, told.reason) == (grpc.StatusCode.PERMISSION_DENIED, "CERTIFICATE_NAME_NOT_ALLOWED")
+        assert "server.tls_client_names" in told.message
+        # Without a token the token is what is missing first.
+        assert not answered(denied, STATS)
+
+        names.write_text("other-bot\n")
+        assert answered(denied, STATS, admin)
+        assert denial(allowed, admin).reason == "CERTIFICATE_NAME_NOT_ALLOWED"
+        names.unlink()
+        assert answered(denied, STATS, admin)
+    [problem] = [line["problem"] for line in named.log() if line["event"] == "client_certificates_unusable"]
+    assert "clients.txt: No such file" in problem
+
+
+def denial(channel: grpc.Channel, metadata: Metadata) -> Details:
+    error = error_of(channel, STATS, metadata)
+    assert error is not None
+    return details(error)
+
+
+def test_a_stream_ends_with_the_name_of_its_certificate(named: ServerProcess, made: Keys, names: Path) -> None:
+    """A name that is taken off the list ends the streams of its certificate, idle ones too."""
+    mine = certificates.sign_client(made.authority, "my-bot")
+    with made.channel(named, mine) as channel:
+        stream = subscribe(channel, bearer(made.secrets[Role.BOT]))
+        time.sleep(1.5)
+        assert not stream.done()
+        names.write_text("")
+        _, error = until_error(stream)
+
+    assert details(error).reason == "CERTIFICATE_NAME_NOT_ALLOWED"
+
+
+def test_streams_and_calls_end_with_the_authority(named: ServerProcess, made: Keys) -> None:
+    """A replaced authority counts for connections that are open too: no call is answered, no stream goes on."""
+    mine = certificates.sign_client(made.authority, "my-bot")
+    admin = bearer(made.secrets[Role.ADMIN])
+    with made.channel(named, mine) as channel:
+        stream = subscribe(channel, admin)
+        assert answered(channel, STATS, admin)
+        write_private(made.folder.ca, certificates.make_authority().certificate)
+        _, error = until_error(stream)
+        told = denial(channel, admin)
+
+    assert details(error).reason == told.reason == "CERTIFICATE_NOT_TRUSTED"
+    assert told.code is grpc.StatusCode.UNAUTHENTICATED
+
+
+def test_a_stream_ends_with_its_certificate(named: ServerProcess, made: Keys) -> None:
+    """A certificate whose time is over counts no longer, on connections that were made before too."""
+    brief = certificates.sign_client(made.authority, "my-bot", days=4 / 86_400)
+    admin = bearer(made.secrets[Role.ADMIN])
+    with made.channel(named, brief) as channel:
+        stream = subscribe(channel, admin)
+        assert answered(channel, STATS, admin)
+        _, error = until_error(stream)
+        told = denial(channel, admin)
+
+    assert details(error).reason == told.reason == "CERTIFICATE_NOT_TRUSTED"
+
+
+def subscribe(channel: grpc.Channel, metadata: Metadata) -> Any:  # noqa: ANN401 - a call
+    """A stream on which nothing happens."""
+    call: Any = channel.unary_stream("/becas.ft.v1.EventService/Subscribe")
+    return call(b"", timeout=60, metadata=metadata)
+
+
 def refused(data_dir: Path, *options: str, **variables: str) -> str:
     """What `serve` says when it does not start."""
     done = subprocess.run(
@@ -173,6 +266,11 @@ def test_unusable_files_are_named(data_dir: Path, made: Keys) -> None:
         ({"BECAS_FT_SERVER__TLS_KEY": str(folder.ca)}, "no PEM key"),
         ({"BECAS_FT_SERVER__TLS_CERT": str(folder.tokens)}, "no PEM certificate"),
         ({"BECAS_FT_SERVER__TLS_CLIENT_CA": str(folder.tokens)}, "tokens.json: no PEM certificate"),
+        ({"BECAS_FT_SERVER__TLS_CLIENT_NAMES": "/nowhere"}, "server.tls_client_names: needs server.tls_client_ca"),
+        (
+            {"BECAS_FT_SERVER__TLS_CLIENT_CA": str(folder.ca), "BECAS_FT_SERVER__TLS_CLIENT_NAMES": "/nowhere"},
+            "server.tls_client_names: /nowhere: No such file",
+        ),
         ({"BECAS_FT_SERVER__TLS_KEY": ""}, "tls_cert and tls_key: name both, or neither"),
     ]
     for changed, problem in cases:
@@ -197,6 +295,19 @@ def test_limits_of_a_connection(start_server: ServerStarter) -> None:
         assert code_of(error) is grpc.StatusCode.RESOURCE_EXHAUSTED
 
 
+def test_a_connection_ends_some_time_after_its_age(start_server: ServerStarter) -> None:
+    """What is still open on an old connection after its time of grace ends with it; its client connects anew."""
+    ages = {"BECAS_FT_SERVER__MAX_CONNECTION_AGE_SECONDS": "1", "BECAS_FT_SERVER__MAX_CONNECTION_GRACE_SECONDS": "2"}
+    server = start_server(**ages)
+    with server.channel() as channel:
+        began = time.monotonic()
+        _, error = until_error(subscribe(channel, ()))
+
+        assert code_of(error) is grpc.StatusCode.UNAVAILABLE
+        assert 2 < time.monotonic() - began < 20
+        assert raw_unary(channel, "/becas.ft.v1.IngestService/Ingest")(b"", timeout=30) == b""
+
+
 def test_a_connection_that_is_old_is_renewed(start_server: ServerStarter) -> None:
     """Past its age a connection ends once its calls have; clients connect anew and notice nothing."""
     server = start_server(BECAS_FT_SERVER__MAX_CONNECTION_AGE_SECONDS="1")
@@ -206,8 +317,6 @@ def test_a_connection_that_is_old_is_renewed(start_server: ServerStarter) -> Non
         turn = iter([b"", b""])
 
         def slowly() -> Iterator[bytes]:
-            import time
-
             for request in turn:
                 yield request
                 time.sleep(2.5)

@@ -66,20 +66,30 @@ def sign_server(authority: Signed, hosts: Sequence[str]) -> Signed:
     return _sign(authority, "becas-ft server", ExtendedKeyUsageOID.SERVER_AUTH, names)
 
 
-def sign_client(authority: Signed, name: str) -> Signed:
-    """A certificate for a client, for servers that ask for one."""
-    return _sign(authority, name, ExtendedKeyUsageOID.CLIENT_AUTH, None)
+def sign_client(authority: Signed, name: str, days: float = CERTIFICATE_DAYS) -> Signed:
+    """A certificate for a client, for servers that ask for one; its name is its subject alternative name too."""
+    names = x509.SubjectAlternativeName([x509.DNSName(name)])
+    return _sign(authority, name, ExtendedKeyUsageOID.CLIENT_AUTH, names, days)
 
 
 def hosts_of(certificate: bytes) -> list[str]:
     """The names and addresses that a certificate is for; empty where it is for none."""
-    extensions = _load(certificate)[0].extensions
+    return names_of(load(certificate)[0])
+
+
+def names_of(certificate: x509.Certificate) -> list[str]:
+    """The subject alternative names of a certificate, in lower case: DNS names, URIs, e-mail and IP addresses."""
     try:
-        names = extensions.get_extension_for_class(x509.SubjectAlternativeName).value
+        names = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
     except x509.ExtensionNotFound:
         return []
+    texts = [
+        name
+        for kind in (x509.DNSName, x509.UniformResourceIdentifier, x509.RFC822Name)
+        for name in names.get_values_for_type(kind)
+    ]
     addresses = [str(address) for address in names.get_values_for_type(x509.IPAddress)]
-    return [*names.get_values_for_type(x509.DNSName), *addresses]
+    return [name.lower() for name in (*texts, *addresses)]
 
 
 def expiry(certificate: bytes) -> datetime:
@@ -87,7 +97,7 @@ def expiry(certificate: bytes) -> datetime:
 
     Raises: CertificateError where it is none.
     """
-    return _load(certificate)[0].not_valid_after_utc
+    return load(certificate)[0].not_valid_after_utc
 
 
 def check_authorities(certificates: bytes) -> None:
@@ -95,7 +105,7 @@ def check_authorities(certificates: bytes) -> None:
 
     Raises: CertificateError where they are not.
     """
-    _load(certificates)
+    load(certificates)
 
 
 def check_pair(certificate: bytes, key: bytes) -> None:
@@ -103,28 +113,31 @@ def check_pair(certificate: bytes, key: bytes) -> None:
 
     Raises: CertificateError where one is unusable, or they do not.
     """
-    leaf = _load(certificate)[0]
+    leaf = load(certificate)[0]
     if _public(_load_key(key).public_key()) != _public(leaf.public_key()):
         raise CertificateError("the key is not the certificate's: name the two that were made together")
 
 
 def _sign(
-    authority: Signed, name: str, usage: x509.ObjectIdentifier, names: x509.SubjectAlternativeName | None
+    authority: Signed,
+    name: str,
+    usage: x509.ObjectIdentifier,
+    names: x509.SubjectAlternativeName,
+    days: float = CERTIFICATE_DAYS,
 ) -> Signed:
-    issuer = _load(authority.certificate)[0]
+    issuer = load(authority.certificate)[0]
     signer = _load_key(authority.key)
     key = ec.generate_private_key(ec.SECP256R1())
     builder = (
-        _builder(_name(name), issuer.subject, key.public_key(), CERTIFICATE_DAYS)
+        _builder(_name(name), issuer.subject, key.public_key(), days)
         .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
         .add_extension(
             x509.KeyUsage(digital_signature=True, key_cert_sign=False, crl_sign=False, **_NO_USAGE), critical=True
         )
         .add_extension(x509.ExtendedKeyUsage([usage]), critical=False)
         .add_extension(x509.AuthorityKeyIdentifier.from_issuer_public_key(signer.public_key()), critical=False)
+        .add_extension(names, critical=False)
     )
-    if names is not None:
-        builder = builder.add_extension(names, critical=False)
     signed = builder.sign(signer, hashes.SHA256())
     try:
         signed.verify_directly_issued_by(issuer)
@@ -134,7 +147,7 @@ def _sign(
 
 
 def _builder(
-    subject: x509.Name, issuer: x509.Name, key: ec.EllipticCurvePublicKey, days: int
+    subject: x509.Name, issuer: x509.Name, key: ec.EllipticCurvePublicKey, days: float
 ) -> x509.CertificateBuilder:
     now = datetime.now(UTC)
     return (
@@ -174,7 +187,11 @@ def _pem(certificate: x509.Certificate, key: ec.EllipticCurvePrivateKey) -> Sign
     )
 
 
-def _load(pem: bytes) -> list[x509.Certificate]:
+def load(pem: bytes) -> list[x509.Certificate]:
+    """The certificates of PEM bytes; at least one.
+
+    Raises: CertificateError where there is none.
+    """
     try:
         return x509.load_pem_x509_certificates(pem)
     except ValueError as error:

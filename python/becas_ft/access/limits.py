@@ -62,6 +62,13 @@ class ClientLimits:
             bucket.bytes -= size
         return wait
 
+    def exceeded(self, client: str) -> tuple[str, int]:
+        """The setting that a client who has to wait exceeds, and its value."""
+        bucket = self._buckets[client]
+        if self._calls and bucket.calls < 1:
+            return "server.client_requests_per_second", int(self._calls)
+        return "server.client_bytes_per_second", int(self._size)
+
     def _make_room(self, now: float) -> None:
         """Forget clients whose buckets are full again, once there are many; looking at all takes a while."""
         if len(self._buckets) < _CLIENTS or now - self._tidied < 1:

@@ -117,7 +117,10 @@ def client(
     access_dir: AccessDir = None,
     config: ConfigFile = None,
 ) -> None:
-    """Make a client certificate, for a server with server.tls_client_ca; the client's token is still needed."""
+    """Make a client certificate, for a server with server.tls_client_ca; the client's token is still needed.
+
+    NAME is its subject alternative name: what the file that server.tls_client_names names lets in.
+    """
     from becas_ft.access import certificates
     from becas_ft.access.folder import write_private
     from becas_ft.errors import UsageError

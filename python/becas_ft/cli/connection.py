@@ -1,6 +1,5 @@
 """Talks to the server, and turns its errors into words."""
 
-import json
 import os
 import uuid
 from collections.abc import Iterator
@@ -20,23 +19,10 @@ CALL_SECONDS: Final = 60.0
 # Forgetting rewrites the whole file; an export reads it.
 LONG_CALL_SECONDS: Final = 3600.0
 
-# Calls that carry a request_id: asked again with the same one where the answer was lost, they act once.
-_REPEATED: Final = {
-    "methodConfig": [
-        {
-            "name": [{"service": "becas.ft.v1.ModelService", "method": method} for method in ("Promote", "Rollback")],
-            "retryPolicy": {
-                "maxAttempts": 5,
-                "initialBackoff": "0.5s",
-                "backoffMultiplier": 2,
-                "maxBackoff": "4s",
-                "retryableStatusCodes": ["UNAVAILABLE"],
-            },
-        }
-    ]
-}
+# Calls that act once however often they arrive are asked again where the server was away or too busy.
+SERVICE_CONFIG: Final = Path(__file__).parent.parent / "service_config.json"
 _OPTIONS: Final = (
-    ("grpc.service_config", json.dumps(_REPEATED)),
+    ("grpc.service_config", SERVICE_CONFIG.read_text(encoding="utf-8")),
     ("grpc.max_receive_message_length", -1),
     ("grpc.enable_http_proxy", 0),
     # A machine that vanishes says nothing: whoever waits for it for hours must ask whether it is there.

@@ -26,7 +26,15 @@ _NEARLY_NOTHING = 64 << 10
 
 
 class LedgerError(Exception):
-    """The ledger is damaged, of another version, or another process's."""
+    """The ledger is damaged, of another version, or another process's.
+
+    Attributes:
+        record: table and key of what is damaged; empty where it is no single record.
+    """
+
+    def __init__(self, message: str, record: str = "") -> None:
+        super().__init__(message)
+        self.record = record
 
 
 class LedgerFullError(LedgerError):
@@ -284,7 +292,8 @@ def _is_full(path: Path) -> bool:
 def _decode(table: Table[KeyT, MessageT], key: KeyT, raw: bytes) -> MessageT:
     checksum, body = raw[:4], raw[4:]
     if zlib.crc32(body).to_bytes(4) != checksum:
-        raise LedgerError(f"{table.name}: record {key} is damaged: restore the ledger from a backup")
+        record = f"{table.name}: record {key}"
+        raise LedgerError(f"{record} is damaged: restore the ledger from a backup", record)
     return table.message.FromString(body)
 
 

@@ -128,7 +128,9 @@ class Jobs:
         runtime = self._parts.runtime()
         health = await runtime.health()
         if not health.healthy:
-            raise errors.UnavailableError(f"the runtime does not answer: {health.detail}")
+            raise errors.UnavailableError(
+                f"the runtime does not answer: {health.detail}", metadata={"detail": health.detail}
+            )
         lacking = await self.lacks(request.category)
         in_flight = await self.journal.in_flight(request.category)
         if in_flight is not None:
@@ -136,7 +138,8 @@ class Jobs:
         if lacking and not request.override_readiness:
             raise errors.FailedPreconditionError(
                 f"{category.name} is not ready: {'; '.join(lacking)}. Gather more, or train all the same with "
-                "override_readiness"
+                "override_readiness",
+                metadata={"category": category.name, "lacks": "; ".join(lacking)},
             )
         base = self._parts.base_of(category.name, request.base_model)
         await _require_base(runtime, base)
@@ -309,7 +312,11 @@ async def _require_base(runtime: Runtime, base: str) -> None:
         await runtime.show(base)
     except ModelNotFound as error:
         raise errors.FailedPreconditionError(
-            f"base model {base} is not there: get it with `ollama pull {base}`, or name another as base_model"
+            f"base model {base} is not there: get it with `ollama pull {base}`, or name another as base_model",
+            metadata={"base_model": base},
         ) from error
     except ModelRuntimeError as error:
-        raise errors.UnavailableError(f"the runtime did not tell of base model {base}: {error}") from error
+        raise errors.UnavailableError(
+            f"the runtime did not tell of base model {base}: {error}",
+            metadata={"base_model": base, "detail": str(error)},
+        ) from error

@@ -192,7 +192,10 @@ class Journal:
             job = _require(transaction, job_id)
             made = model(job)
             if any(one.version == made.version for one in registry.models(transaction, job.category)):
-                raise errors.ConflictError(f"version {made.version} was registered meanwhile: train again")
+                raise errors.ConflictError(
+                    f"version {made.version} was registered meanwhile: train again",
+                    metadata={"version": str(made.version)},
+                )
             job.model = made.name
             transaction.delete(DOOMED, made.name)
             _step(job, Happening.CHECKED, "waiting for a shadow test")
@@ -288,7 +291,9 @@ def is_at_work(job: training_pb2.Job) -> bool:
 
 def in_flight_error(running: training_pb2.Job) -> errors.ConflictError:
     """What whoever asks for a second job is told."""
-    return errors.ConflictError(f"job {running.job_id} is in flight: wait for it, or cancel it")
+    return errors.ConflictError(
+        f"job {running.job_id} is in flight: wait for it, or cancel it", metadata={"job_id": running.job_id}
+    )
 
 
 def _in_flight(transaction: ReadTransaction, category: int) -> training_pb2.Job | None:

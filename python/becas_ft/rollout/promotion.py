@@ -383,7 +383,7 @@ def _answered_before(transaction: ReadTransaction, category: int, version: int) 
     """The model of a version that answered once: a rollback is no way round the gate."""
     versions = {model.version: model.name for model in registry.models(transaction, category)}
     if version not in versions:
-        raise registry.UnknownModelError(f"version {version} is not registered for this category")
+        raise registry.UnknownModelError(f"version {version} is not registered for this category", version)
     name = versions[version]
     moves = (entry for entry in audit.entries(transaction) if entry.action in _MOVES)
     if not any(entry.category == category and entry.to_model == name for entry in moves):

@@ -9,7 +9,11 @@ CATEGORY_PREFIX = "CATEGORY_"
 
 
 class UnknownModelError(Exception):
-    """No model of this name is registered."""
+    """No model of this name or version is registered."""
+
+    def __init__(self, message: str, version: int | None = None) -> None:
+        super().__init__(message)
+        self.version = version
 
 
 def category_name(category: "example_pb2.Category.ValueType") -> str:

@@ -1,6 +1,7 @@
 """Who may call what: the rules of a listening address, and the check of every call."""
 
 import asyncio
+import inspect
 from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from contextlib import aclosing
 from contextvars import ContextVar
@@ -10,18 +11,28 @@ from typing import Any, Final
 
 import grpc
 
+from becas_ft.access.certificates import CertificateError
+from becas_ft.access.clients import ClientCertificates
 from becas_ft.access.folder import AccessFolder
 from becas_ft.access.limits import ClientLimits
 from becas_ft.access.roles import OPEN, may_call, needed
 from becas_ft.access.tokens import Token, TokenFileError, Tokens
 from becas_ft.config import MIB, Config, is_loopback
-from becas_ft.errors import ConfigurationError, PermissionDeniedError, RateLimitedError, UnauthenticatedError
+from becas_ft.errors import (
+    ConfigurationError,
+    InvalidArgumentError,
+    PermissionDeniedError,
+    RateLimitedError,
+    UnauthenticatedError,
+)
 from becas_ft.server.service import Context, Continuation
+from becas_ft.server.streams import Caller, OpenStreams
 from becas_ft.server.tls import Certificate
 
 # What one client may send where anyone can be a client; a bot of a large community stays far below.
 CALLS_PER_SECOND: Final = 1000.0
 BYTES_PER_SECOND: Final = 32 * MIB
+STREAMS: Final = 64
 
 _SCHEME: Final = "bearer "
 _REMEDY: Final = "send the metadata `authorization: Bearer TOKEN`; `becas-ft access token add` makes one"
@@ -49,12 +60,16 @@ class Access:
         tokens: known ones.
         required: whether a call needs one.
         limits: for each client.
+        clients: whose certificates are looked at; None: clients need none.
+        client_streams: that one client may have open; 0: no limit.
     """
 
     certificate: Certificate | None
     tokens: Tokens
     required: bool
     limits: ClientLimits
+    clients: ClientCertificates | None = None
+    client_streams: int = 0
 
 
 def open_access(config: Config) -> Access:
@@ -82,6 +97,10 @@ def open_access(config: Config) -> Access:
         )
     if server.tls_client_ca and not tls:
         problems.append("server.tls_client_ca: needs TLS: name server.tls_cert and server.tls_key too")
+    if server.tls_client_names and not server.tls_client_ca:
+        problems.append(
+            "server.tls_client_names: needs server.tls_client_ca: a name without an authority proves nothing"
+        )
     try:
         tokens = Tokens(folder.tokens)
     except TokenFileError as error:
@@ -93,20 +112,34 @@ def open_access(config: Config) -> Access:
         )
     if problems:
         raise ConfigurationError(problems)
-    certificate = Certificate(cert, key, Path(server.tls_client_ca) if server.tls_client_ca else None) if tls else None
+    authorities = Path(server.tls_client_ca) if server.tls_client_ca else None
+    certificate = Certificate(cert, key, authorities) if tls else None
+    try:
+        names = Path(server.tls_client_names) if server.tls_client_names else None
+        clients = ClientCertificates(authorities, names) if authorities else None
+    except CertificateError as error:
+        raise ConfigurationError([f"server.tls_client_names: {error}"]) from error
     calls, size = server.client_requests_per_second, server.client_bytes_per_second
     limits = ClientLimits(
         (0.0 if local else CALLS_PER_SECOND) if calls is None else calls,
         (0 if local else BYTES_PER_SECOND) if size is None else int(size),
     )
-    return Access(certificate, tokens, required, limits)
+    streams = (0 if local else STREAMS) if server.client_streams is None else server.client_streams
+    return Access(certificate, tokens, required, limits, clients, streams)
 
 
 class AccessInterceptor(grpc.aio.ServerInterceptor):
-    """Lets a call through to its handler, or refuses it before its request is read."""
+    """Lets a call through to its handler, or refuses it before its request is read.
 
-    def __init__(self, access: Access) -> None:
+    Arguments:
+        access: the rules.
+        max_streams: that all clients together may have open.
+    """
+
+    def __init__(self, access: Access, max_streams: int) -> None:
         self._access = access
+        self._streams = OpenStreams(max_streams, access.client_streams, self._check_again)
+        self._counts_calls = access.required or access.limits.on or access.clients is not None
 
     async def intercept_service(
         self, continuation: Continuation, handler_call_details: grpc.HandlerCallDetails
@@ -114,14 +147,14 @@ class AccessInterceptor(grpc.aio.ServerInterceptor):
         """The handler of a call, guarded."""
         handler = await continuation(handler_call_details)
         method = handler_call_details.method
-        if handler is None or method in OPEN:
+        if handler is None:
             return handler
+        if method in OPEN:
+            return self._open(handler)
         try:
             token = self._admit(method, handler_call_details.invocation_metadata)
         except (UnauthenticatedError, PermissionDeniedError) as error:
             return _refusal(error)
-        if token is None and not self._access.limits.on:
-            return handler
         return self._guarded(handler, token)
 
     def _admit(self, method: str, metadata: Any) -> Token | None:  # noqa: ANN401 - gRPC's type differs between its stubs and itself
@@ -144,15 +177,16 @@ class AccessInterceptor(grpc.aio.ServerInterceptor):
         if token is None:
             raise UnauthenticatedError(f"this token is not known here: {_REMEDY}", reason="TOKEN_UNKNOWN")
         if token.expired:
-            raise UnauthenticatedError(f"the token {token.name} has expired: {_REMEDY}", reason="TOKEN_EXPIRED")
+            raise UnauthenticatedError(
+                f"the token {token.name} has expired: {_REMEDY}", reason="TOKEN_EXPIRED", metadata={"token": token.name}
+            )
         self._known(token)
         if not may_call(token.role, method):
-            roles = needed(method)
+            name, roles = method.rpartition("/")[2], needed(method)
             raise PermissionDeniedError(
-                f"{method.rpartition('/')[2]} is not for the role {token.role}: use a token of the role"
-                f" {' or '.join(roles)}",
+                f"{name} is not for the role {token.role}: use a token of the role {' or '.join(roles)}",
                 reason="ROLE_MISSING",
-                metadata={"role": token.role.value, "roles": ",".join(roles)},
+                metadata={"method": name, "role": token.role.value, "roles": ",".join(roles)},
             )
         return token
 
@@ -163,65 +197,108 @@ class AccessInterceptor(grpc.aio.ServerInterceptor):
         _caller.set(counts)
         return counts
 
+    def _open(self, handler: "grpc.RpcMethodHandler[Any, Any]") -> "grpc.RpcMethodHandler[Any, Any]":
+        """A handler that needs no token; who calls it can hold up no one who has one."""
+        serialisers = handler.request_deserializer, handler.response_serializer
+        if not handler.response_streaming:
+            return grpc.stream_unary_rpc_method_handler(_one_request(handler.unary_unary), *serialisers)
+        # gRPC's stubs know of no coroutines that write to the context themselves.
+        behaviour: Any = handler.unary_stream
+        assert not inspect.isasyncgenfunction(behaviour)
+
+        async def watch(request: Any, context: Context) -> None:  # noqa: ANN401 - a message
+            with self._streams.place(None):
+                await behaviour(request, context)
+
+        return grpc.unary_stream_rpc_method_handler(watch, *serialisers)
+
     def _guarded(
         self, handler: "grpc.RpcMethodHandler[Any, Any]", token: Token | None
     ) -> "grpc.RpcMethodHandler[Any, Any]":
-        """A handler that counts what comes in, and ends a stream whose token is taken away."""
+        """A handler that counts what comes in, and ends a stream whose caller counts no longer."""
         serialisers = handler.request_deserializer, handler.response_serializer
         if handler.request_streaming and handler.response_streaming:
-            return grpc.stream_stream_rpc_method_handler(self._streams(handler.stream_stream, token), *serialisers)
+            return grpc.stream_stream_rpc_method_handler(self._both_ways(handler.stream_stream, token), *serialisers)
         if handler.response_streaming:
             return grpc.unary_stream_rpc_method_handler(self._stream(handler.unary_stream, token), *serialisers)
         if handler.request_streaming:
             raise NotImplementedError("no RPC takes a stream and answers once")
-        return grpc.unary_unary_rpc_method_handler(self._unary(handler.unary_unary, token), *serialisers)
+        if token is None and not self._counts_calls:
+            return handler
+        return grpc.stream_unary_rpc_method_handler(_one_request(self._unary(handler.unary_unary, token)), *serialisers)
 
     def _unary(self, behaviour: Any, token: Token | None) -> Callable[..., Any]:  # noqa: ANN401 - gRPC's stubs know of no coroutines
         async def handle(request: Any, context: Context) -> Any:  # noqa: ANN401 - bytes or a message
-            self._count(request, context, token)
+            self._count(self._caller(context, token), request)
             return await behaviour(request, context)
 
         return handle
 
     def _stream(self, behaviour: Any, token: Token | None) -> Callable[..., Any]:  # noqa: ANN401 - as above
         async def handle(request: Any, context: Context) -> AsyncIterator[Any]:  # noqa: ANN401 - as above
-            self._count(request, context, token)
-            async with aclosing(behaviour(request, context)) as responses:
+            caller = self._caller(context, token)
+            self._count(caller, request)
+            async with (
+                aclosing(behaviour(request, context)) as items,
+                aclosing(self._streams.guard(caller, items)) as responses,
+            ):
                 async for response in responses:
-                    self._check_again(token)
+                    self._check_again(caller)
                     yield response
 
         return handle
 
-    def _streams(self, behaviour: Any, token: Token | None) -> Callable[..., Any]:  # noqa: ANN401 - as above
+    def _both_ways(self, behaviour: Any, token: Token | None) -> Callable[..., Any]:  # noqa: ANN401 - as above
         async def handle(requests: AsyncIterator[Any], context: Context) -> AsyncIterator[Any]:
-            async with aclosing(behaviour(self._each(requests, context, token), context)) as responses:
+            caller = self._caller(context, token)
+            async with (
+                aclosing(behaviour(self._each(requests, caller), context)) as items,
+                aclosing(self._streams.guard(caller, items)) as responses,
+            ):
                 async for response in responses:
                     yield response
 
         return handle
 
-    async def _each(
-        self, requests: AsyncIterator[Any], context: Context, token: Token | None
-    ) -> AsyncGenerator[Any, None]:
+    async def _each(self, requests: AsyncIterator[Any], caller: Caller) -> AsyncGenerator[Any, None]:
         """The requests of a stream; it waits for its time, since it can push back, where a call is refused."""
-        client = _client(context, token)
         async for request in requests:
-            while wait := self._access.limits.take(client, _size(request)):  # noqa: ASYNC110 - only time makes room
+            while wait := self._access.limits.take(caller.client, _size(request)):  # noqa: ASYNC110 - only time makes room
                 await asyncio.sleep(wait)
-            self._check_again(token)
+            self._check_again(caller)
             yield request
 
-    def _count(self, request: Any, context: Context, token: Token | None) -> None:  # noqa: ANN401 - bytes or a message
-        """Raises: RateLimitedError where the client has sent too much."""
-        wait = self._access.limits.take(_client(context, token), _size(request))
-        if wait:
-            raise RateLimitedError("this client sends more than it may: send less often, or less at once", wait)
+    def _caller(self, context: Context, token: Token | None) -> Caller:
+        """Who makes a call.
 
-    def _check_again(self, token: Token | None) -> None:
-        """Raises: UnauthenticatedError where the token of a stream no longer counts."""
-        if self._access.required and (token is None or not self._access.tokens.holds(token)):
+        Raises: UnauthenticatedError, PermissionDeniedError where the certificate does not count.
+        """
+        certificate = None
+        if self._access.clients is not None:
+            shown = context.auth_context()
+            certificate = b"".join(shown.get("x509_pem_cert", ())), b"".join(shown.get("x509_pem_cert_chain", ()))
+            self._access.clients.check(*certificate)
+        return Caller(f"token {token.name}" if token else _address(context), token, certificate)
+
+    def _count(self, caller: Caller, request: Any) -> None:  # noqa: ANN401 - bytes or a message
+        """Raises: RateLimitedError where the client has sent too much."""
+        limits = self._access.limits
+        if wait := limits.take(caller.client, _size(request)):
+            setting, limit = limits.exceeded(caller.client)
+            raise RateLimitedError(
+                f"{caller.subject} sends more than {setting} allows, {limit}: send less often, or less at once",
+                wait,
+                subject=caller.subject,
+                setting=setting,
+                limit=limit,
+            )
+
+    def _check_again(self, caller: Caller) -> None:
+        """Raises: UnauthenticatedError, PermissionDeniedError where the caller of a stream no longer counts."""
+        if self._access.required and (caller.token is None or not self._access.tokens.holds(caller.token)):
             raise UnauthenticatedError(f"the token was revoked, or has expired: {_REMEDY}", reason="TOKEN_REVOKED")
+        if self._access.clients is not None and caller.certificate is not None:
+            self._access.clients.check(*caller.certificate)
 
 
 def _refusal(error: UnauthenticatedError | PermissionDeniedError) -> "grpc.RpcMethodHandler[Any, Any]":
@@ -235,9 +312,24 @@ def _refusal(error: UnauthenticatedError | PermissionDeniedError) -> "grpc.RpcMe
     return grpc.stream_stream_rpc_method_handler(refuse)
 
 
-def _client(context: Context, token: Token | None) -> str:
-    """Whose limits count: a token's, else those of an address, whatever its port."""
-    return f"token {token.name}" if token else context.peer().rpartition(":")[0]
+def _one_request(behaviour: Any) -> Callable[..., Any]:  # noqa: ANN401 - gRPC's stubs know of no coroutines
+    """A handler that reads its one request itself.
+
+    Where gRPC reads it, no deadline is over a client that begins a call and sends no request: a few of them would fill
+    the server. On the wire the two are the same.
+    """
+
+    async def handle(requests: AsyncIterator[Any], context: Context) -> Any:  # noqa: ANN401 - bytes or a message
+        async for request in requests:
+            return await behaviour(request, context)
+        raise InvalidArgumentError("request", "is missing: send one message")
+
+    return handle
+
+
+def _address(context: Context) -> str:
+    """Where a call comes from, whatever its port."""
+    return context.peer().rpartition(":")[0]
 
 
 def _size(request: Any) -> int:  # noqa: ANN401 - bytes or a message

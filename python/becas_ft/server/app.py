@@ -31,12 +31,14 @@ from becas_ft.rollout.promotion import Promoter
 from becas_ft.server import pipeline, rollout
 from becas_ft.server.access import Access, AccessInterceptor, open_access
 from becas_ft.server.application import Application
+from becas_ft.server.channelz import channelz_port
 from becas_ft.server.dataset import DatasetService
 from becas_ft.server.event import EventService
 from becas_ft.server.http import metrics_page
 from becas_ft.server.ingest import IngestService
 from becas_ft.server.interceptors import CallInterceptor
 from becas_ft.server.model import ModelService
+from becas_ft.server.readiness import watch_disk
 from becas_ft.server.reflection import add_reflection
 from becas_ft.server.retention import expire
 from becas_ft.server.rollout import recover, watch_promoted
@@ -55,7 +57,8 @@ _QUIET_SECONDS: Final = 0.1
 _QUIET_LIMIT_SECONDS: Final = 2.0
 # Who connects and says nothing holds a place among the connections.
 _HANDSHAKE_MS: Final = 20_000
-_NO_END: Final = 2**31 - 1
+# Bots keep idle channels alive; gRPC's own limit of five minutes would cut them off.
+_PING_MS: Final = 10_000
 
 _log = structlog.get_logger("becas_ft.server")
 
@@ -87,6 +90,7 @@ BACKGROUND: Final[tuple[Callable[[Application], Awaitable[None]], ...]] = (
     pipeline.drive,
     take_truths,
     watch_promoted,
+    watch_disk,
 )
 
 
@@ -107,7 +111,7 @@ async def serve(config: Config, ready: Callable[[str], None]) -> None:
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, lambda: impatient.set() if stop.is_set() else stop.set())
-    async with open_application(config) as application:
+    async with open_application(config) as application, channelz_port(config.server.channelz):
         listening = await start(application)
         http = metrics_page(config.server.dashboard, application.metrics.registry)
         with http:
@@ -185,7 +189,7 @@ async def start(application: Application) -> Listening:
     settings = application.config.server
     interceptor = CallInterceptor(application.metrics, settings.default_deadline_seconds, application.draining)
     server = grpc.aio.server(
-        interceptors=(interceptor, AccessInterceptor(application.access)),
+        interceptors=(interceptor, AccessInterceptor(application.access, settings.max_streams)),
         maximum_concurrent_rpcs=settings.max_concurrent_rpcs,
         options=(
             ("grpc.max_receive_message_length", int(settings.max_message_bytes)),
@@ -195,14 +199,14 @@ async def start(application: Application) -> Listening:
             # Between the two limits gRPC refuses at random: one limit is plain.
             ("grpc.max_metadata_size", int(settings.max_metadata_bytes)),
             ("grpc.absolute_max_metadata_size", int(settings.max_metadata_bytes)),
-            # New connections see new certificates; what is in flight on an old one may end there.
+            # New connections see new certificates; what is in flight on an old one has its time to end there.
             ("grpc.max_connection_age_ms", int(settings.max_connection_age_seconds * 1000)),
-            ("grpc.max_connection_age_grace_ms", _NO_END),
+            ("grpc.max_connection_age_grace_ms", int(settings.max_connection_grace_seconds * 1000)),
             ("grpc.server_handshake_timeout_ms", _HANDSHAKE_MS),
+            ("grpc.enable_channelz", int(bool(settings.channelz))),
             # Two servers on one port would each get a share of the calls.
             ("grpc.so_reuseport", 0),
-            # Bots keep idle channels alive; gRPC's own limit of five minutes would cut them off.
-            ("grpc.http2.min_ping_interval_without_data_ms", 10_000),
+            ("grpc.http2.min_ping_interval_without_data_ms", _PING_MS),
             ("grpc.keepalive_permit_without_calls", 1),
         ),
     )
@@ -210,7 +214,8 @@ async def start(application: Application) -> Listening:
     server.add_generic_rpc_handlers(tuple(service.handler() for service in served))
     health_pb2_grpc.add_HealthServicer_to_server(application.health, server)
     names = [service.descriptor.full_name for service in served]
-    add_reflection((*names, health_pb2.DESCRIPTOR.services_by_name["Health"].full_name), server)
+    if settings.reflection:
+        add_reflection((*names, health_pb2.DESCRIPTOR.services_by_name["Health"].full_name), server)
     address = _listen(server, settings.listen, application.access)
     await server.start()
     for name in names:

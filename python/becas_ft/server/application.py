@@ -45,6 +45,7 @@ class Application:
         tester: production requests and their shadows.
         promoter: moves aliases.
         erasures: under way; a stop waits for them.
+        not_ready: parts that keep events from being taken.
     """
 
     config: Config
@@ -62,6 +63,7 @@ class Application:
     tester: ShadowTester
     promoter: Promoter
     erasures: set["asyncio.Task[Any]"] = field(default_factory=set)
+    not_ready: set[str] = field(default_factory=set)
 
     async def write(
         self, call: Callable[Arguments, Result], *args: Arguments.args, **kwargs: Arguments.kwargs
@@ -77,5 +79,14 @@ class Application:
 
     async def disk_failed(self) -> None:
         """Tell load balancers that nothing can be written until the store is opened again."""
+        await self.ready("writes", ready=False)
+
+    async def ready(self, part: str, *, ready: bool) -> None:
+        """Say of a part whether events can be taken as far as it goes; SERVING needs all of them."""
+        if ready:
+            self.not_ready.discard(part)
+        else:
+            self.not_ready.add(part)
+        status = HealthCheckResponse.NOT_SERVING if self.not_ready else HealthCheckResponse.SERVING
         for service in ("", "becas.ft.v1.IngestService"):
-            await self.health.set(service, HealthCheckResponse.NOT_SERVING)
+            await self.health.set(service, status)

@@ -1,5 +1,7 @@
 """Checks of fields that several services have: each names the field and the remedy."""
 
+import base64
+import hmac
 import re
 from typing import Final
 
@@ -10,6 +12,8 @@ from becas_ft.errors import InvalidArgumentError
 MAXIMUM_REQUEST_ID: Final = 64
 MAXIMUM_TEXT: Final = 2_000
 MAXIMUM_PAGE: Final = 1_000
+# Hexadecimal digits of a pseudonym.
+_SEAL: Final = 32
 
 _NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:/-]{0,127}")
 
@@ -40,6 +44,39 @@ def page_size(value: int, default: int) -> int:
     if value < 0:
         raise InvalidArgumentError("page_size", "must not be below 0: leave it out for the default")
     return min(value or default, MAXIMUM_PAGE)
+
+
+def next_page(core: Core, arguments: str, place: str) -> str:
+    """The token of the page after a place; empty where there is none.
+
+    Arguments:
+        core: its key seals the token.
+        arguments: the method and whatever else must not change between pages.
+        place: where the page ends; nothing that the caller may not see.
+    """
+    if not place:
+        return ""
+    return base64.urlsafe_b64encode(f"{_seal(core, arguments, place)}{place}".encode()).decode()
+
+
+def place_of(core: Core, arguments: str, token: str) -> str:
+    """The place that a token continues after; empty for the first page."""
+    if not token:
+        return ""
+    try:
+        text = base64.urlsafe_b64decode(token.encode()).decode()
+    except ValueError:
+        text = ""
+    seal, place = text[:_SEAL], text[_SEAL:]
+    if not place or not hmac.compare_digest(seal.encode(), _seal(core, arguments, place).encode()):
+        raise InvalidArgumentError(
+            "page_token", "is no next_page_token of a request with these arguments: start again without one"
+        )
+    return place
+
+
+def _seal(core: Core, arguments: str, place: str) -> str:
+    return core.pseudonym("event", f"page of {arguments} after {place}")
 
 
 def request_key(core: Core, value: str) -> str:

@@ -5,11 +5,12 @@ from collections.abc import AsyncIterator, Coroutine
 from functools import partial
 from typing import Any, TypeVar
 
-from becas.ft.v1 import dataset_pb2
+from becas.ft.v1 import dataset_pb2, model_pb2
 from becas_ft.errors import InvalidArgumentError
 from becas_ft.ledger import WriteTransaction
 from becas_ft.ledger.schema import MODELS
-from becas_ft.rollout import registry
+from becas_ft.rollout import audit, registry
+from becas_ft.server.access import signed
 from becas_ft.server.application import Application
 from becas_ft.server.service import Context, decode
 
@@ -66,7 +67,9 @@ class DatasetService:
         other_records += await self._application.tester.erase(user=self._core.pseudonym("user", user_id))
         if examples:
             await self._application.jobs.forget()
-        models = await self._application.write(self._application.ledger.write, partial(_built_on, datasets=datasets))
+        entry = _entry("forget", f"{examples} examples and {other_records} other records of a member erased")
+        mark = partial(_mark, datasets=datasets, entry=entry)
+        models = await self._application.write(self._application.ledger.write, mark)
         return dataset_pb2.ForgetResponse(
             examples=examples, other_records=other_records, datasets=datasets, models=models
         )
@@ -77,6 +80,8 @@ class DatasetService:
             await self._application.jobs.forget()
         if not granted:
             await self._application.tester.erase(guild=self._core.pseudonym("guild", guild_id))
+        entry = _entry("consent", "granted" if granted else f"withdrawn: {examples} examples of a guild erased")
+        await self._application.write(self._application.ledger.write, partial(audit.append, entry=entry))
         return examples
 
     async def _to_its_end(self, work: Coroutine[Any, Any, Result]) -> Result:
@@ -87,8 +92,16 @@ class DatasetService:
         return await asyncio.shield(task)
 
 
-def _built_on(transaction: WriteTransaction, datasets: list[str]) -> list[str]:
-    """Marks the models that learned from one of the datasets; their names."""
+def _entry(action: str, what: str) -> model_pb2.AuditEntry:
+    """What the audit log says of an erasure: who and how much, never of whom."""
+    entry = model_pb2.AuditEntry(action=action, actor=signed("operator"), reason=what)
+    entry.time.GetCurrentTime()
+    return entry
+
+
+def _mark(transaction: WriteTransaction, datasets: list[str], entry: model_pb2.AuditEntry) -> list[str]:
+    """Records an erasure, and marks the models that learned from one of the datasets; their names."""
+    audit.append(transaction, entry)
     named = [model for model in registry.models(transaction) if model.dataset_id in datasets]
     for model in named:
         model.built_on_erased = True

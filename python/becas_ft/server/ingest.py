@@ -84,9 +84,12 @@ class IngestService:
     async def _hand_over(self, call: Callable[..., Result], request: bytes) -> Result:
         """Hand bytes to the core; what waits for a thread is bounded as what waits for the writer is."""
         if self._bytes and self._bytes + len(request) > self._byte_limit:
-            raise OverloadedError(
+            refusal = OverloadedError(
                 f"{self._bytes} bytes are waiting to be written: try again shortly, or send less at once"
             )
+            # As the core's own has it.
+            vars(refusal)["queued_bytes"] = self._bytes
+            raise refusal
         self._bytes += len(request)
         try:
             return await self._settle(call, request, labeller=True, timeout=time_left())

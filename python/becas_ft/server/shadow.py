@@ -108,14 +108,13 @@ class ShadowService:
         """A page of what needs a person's label."""
         del context
         size = checks.page_size(request.page_size, _PAGE)
-        try:
-            after = queue.place_of(request.page_token)
-        except queue.BadTokenError as error:
-            raise InvalidArgumentError("page_token", "must be a next_page_token of this method, or empty") from error
+        arguments = f"ListDisagreements {request.trial_id}"
+        after = queue.place_of(checks.place_of(self._core, arguments, request.page_token))
         cases = [] if request.trial_id else await self._application.read(self._core.labelling_queue, _CASES)
         await self._tester.flush()
         view = partial(queue.page, trial_id=request.trial_id, cases=cases, after=after, size=size)
-        found, token = await self._application.read(self._ledger.read, view)
+        found, last = await self._application.read(self._ledger.read, view)
+        token = checks.next_page(self._core, arguments, last)
         return shadow_pb2.ListDisagreementsResponse(disagreements=found, next_page_token=token)
 
     async def GetComparisonReport(

@@ -17,7 +17,6 @@ from becas_ft.server.application import Application
 Context = grpc.aio.ServicerContext[Any, Any]
 
 _DEFAULT_PAGE = 50
-_LARGEST_PAGE = 1_000
 
 
 class TrainingService:
@@ -52,14 +51,14 @@ class TrainingService:
     async def ListJobs(self, request: training_pb2.ListJobsRequest, context: Context) -> training_pb2.ListJobsResponse:
         """A page of jobs, newest first."""
         del context
-        if request.page_size < 0:
-            raise InvalidArgumentError("page_size", "is below 0: send 0 for the default, or 1 to 1000")
-        size = min(request.page_size or _DEFAULT_PAGE, _LARGEST_PAGE)
+        size = checks.page_size(request.page_size, _DEFAULT_PAGE)
+        core, arguments = self._application.core, f"ListJobs {request.category}"
+        after = checks.place_of(core, arguments, request.page_token)
         jobs = await self._jobs.journal.all(request.category)
-        start = _position([job.job_id for job in jobs], request.page_token)
+        start = _position([job.job_id for job in jobs], after)
         page = jobs[start : start + size]
-        more = start + size < len(jobs)
-        return training_pb2.ListJobsResponse(jobs=page, next_page_token=page[-1].job_id if more else "")
+        last = page[-1].job_id if start + size < len(jobs) else ""
+        return training_pb2.ListJobsResponse(jobs=page, next_page_token=checks.next_page(core, arguments, last))
 
     async def WatchJob(
         self, request: training_pb2.WatchJobRequest, context: Context
@@ -115,9 +114,5 @@ class TrainingService:
         return training_pb2.CheckPipelineResponse(jobs=await self._application.driver.check())
 
 
-def _position(ids: list[str], token: str) -> int:
-    if not token:
-        return 0
-    if token not in ids:
-        raise InvalidArgumentError("page_token", "is not of a page that was sent: start again without a token")
-    return ids.index(token) + 1
+def _position(ids: list[str], after: str) -> int:
+    return ids.index(after) + 1 if after else 0

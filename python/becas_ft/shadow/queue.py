@@ -1,7 +1,5 @@
 """The queue of what needs a person's label: disagreements, audited agreements, corrections that gave no label."""
 
-import base64
-import binascii
 import json
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -19,10 +17,6 @@ CASE_PREFIX = "case:"
 """Before the pseudonym of an event: names a correction that gave no label."""
 
 
-class BadTokenError(ValueError):
-    """The page token was not made here."""
-
-
 @dataclass(frozen=True, order=True)
 class Place:
     """Where an entry stands in the queue: by time, then by name."""
@@ -30,29 +24,23 @@ class Place:
     time_ms: int
     name: str
 
-    def token(self) -> str:
-        """The page token that continues after it."""
-        return base64.urlsafe_b64encode(f"{self.time_ms}/{self.name}".encode()).decode()
+    def __str__(self) -> str:
+        """As `place_of` reads it."""
+        return f"{self.time_ms}/{self.name}"
 
 
-def place_of(token: str) -> Place | None:
-    """The place that a token continues after; None for the first page.
-
-    Raises: BadTokenError.
-    """
-    if not token:
+def place_of(text: str) -> Place | None:
+    """The place that a text names; None where it is empty."""
+    if not text:
         return None
-    try:
-        time_ms, _, name = base64.urlsafe_b64decode(token.encode()).decode().partition("/")
-        return Place(int(time_ms), name)
-    except (ValueError, binascii.Error) as error:
-        raise BadTokenError("the page_token is none of this service's") from error
+    time_ms, _, name = text.partition("/")
+    return Place(int(time_ms), name)
 
 
 def page(
     transaction: ReadTransaction, trial_id: str, cases: Iterable[str], *, after: Place | None, size: int
 ) -> tuple[list[shadow_pb2.Disagreement], str]:
-    """The next entries, oldest first, and the token of the page after; empty at the end.
+    """The next entries, oldest first, and the place where they end, as text; empty at the end of the queue.
 
     Arguments:
         transaction: a view of the ledger.
@@ -71,8 +59,8 @@ def page(
     if not trial_id:
         waiting |= dict(_case(text) for text in cases)
     places = sorted(place for place in waiting if after is None or place > after)
-    token = places[size - 1].token() if len(places) > size else ""
-    return [waiting[place] for place in places[:size]], token
+    last = str(places[size - 1]) if len(places) > size else ""
+    return [waiting[place] for place in places[:size]], last
 
 
 def _of_trial(transaction: ReadTransaction, trial: shadow_pb2.Trial) -> Iterator[tuple[Place, shadow_pb2.Disagreement]]:

@@ -25,6 +25,10 @@ class UnknownTrialError(Exception):
 class TrialRunningError(Exception):
     """Another trial of the category runs."""
 
+    def __init__(self, trial_id: str) -> None:
+        super().__init__(f"{trial_id} is running: stop it first")
+        self.trial_id = trial_id
+
 
 @dataclass(frozen=True)
 class Plan:
@@ -111,7 +115,7 @@ def _why_it_makes_way(transaction: ReadTransaction, running: shadow_pb2.Trial, p
     if same and not any(transaction.scan(PAIRS, prefix=f"{running.trial_id}/")):
         # Nobody has seen anything of it that could have moved them to begin anew.
         return "set up anew before its first pair"
-    raise TrialRunningError(f"{running.trial_id} is running: stop it first")
+    raise TrialRunningError(running.trial_id)
 
 
 def _spent(transaction: ReadTransaction, category: int) -> int:

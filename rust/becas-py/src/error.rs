@@ -23,15 +23,28 @@ pub(crate) fn to_python(error: Error) -> PyErr {
         Error::InvalidArgument { field, problem } => {
             InvalidArgumentError::new_err((field, problem))
         }
-        Error::NotFound { .. } => NotFoundError::new_err(text),
-        Error::StoreFull { .. } => StoreFullError::new_err(text),
+        Error::NotFound { what } => with(NotFoundError::new_err(text), "what", what),
+        Error::StoreFull { limit_bytes } => {
+            with(StoreFullError::new_err(text), "limit_bytes", limit_bytes)
+        }
         Error::DiskFull => DiskFullError::new_err(text),
-        Error::Overloaded { .. } | Error::TooManyReaders => OverloadedError::new_err(text),
+        Error::Overloaded { queued_bytes } => {
+            with(OverloadedError::new_err(text), "queued_bytes", queued_bytes)
+        }
+        Error::TooManyReaders => OverloadedError::new_err(text),
         Error::DeadlineExceeded => DeadlineExceededError::new_err(text),
         Error::Key { .. } => KeyFileError::new_err(text),
-        Error::Store { .. } => StoreError::new_err(text),
-        Error::Io { .. } => DiskError::new_err(text),
+        Error::Store { problem } => with(StoreError::new_err(text), "problem", problem),
+        Error::Io { problem } => with(DiskError::new_err(text), "problem", problem),
         Error::Config(_) => ConfigError::new_err(text),
         Error::Closed => ClosedError::new_err(text),
+    }
+}
+
+/// The exception with a value of its text as an attribute, for who reads no text.
+fn with<T: for<'py> IntoPyObject<'py>>(exception: PyErr, name: &str, value: T) -> PyErr {
+    match Python::attach(|py| exception.value(py).setattr(name, value)) {
+        Ok(()) => exception,
+        Err(failure) => failure,
     }
 }
