@@ -252,7 +252,7 @@ class Load:
         command = [sys.executable, str(Path(__file__)), json.dumps({"kind": kind, **options})]
         self._process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
 
-    def result(self, seconds: float = 240.0) -> Any:  # noqa: ANN401 - whatever the kind gives
+    def result(self, seconds: float = 480.0) -> Any:  # noqa: ANN401 - whatever the kind gives
         """What it prints at its end."""
         try:
             said, wrong = self._process.communicate(timeout=seconds)
@@ -262,7 +262,7 @@ class Load:
         assert self._process.returncode == 0, wrong
         return json.loads(said)
 
-    def sent(self, seconds: float = 240.0) -> Sent:
+    def sent(self, seconds: float = 480.0) -> Sent:
         """The result of a sender."""
         found = self.result(seconds)
         return Sent(**(found | {"codes": Counter(found["codes"])}))

@@ -17,6 +17,8 @@ CALLERS = 32
 # Numbers of events are spread so far that no two senders share one.
 APART = 100_000_000
 MOST_KB = 700 << 10
+# Refusals are the server's own: with a shorter deadline a slow machine would add some of the clients'.
+PATIENCE = 240.0
 ALLOWED = {"RESOURCE_EXHAUSTED", "UNAVAILABLE"}
 
 Record = Callable[[str, object], None]
@@ -52,7 +54,13 @@ def numbers() -> Iterator[int]:
 
 def at_most(server: ServerProcess, seconds: float, numbers: Iterator[int]) -> Sent:
     """As much as the server takes from callers that wait for their answers."""
-    options = {"address": server.address, "batch": BATCH, "seconds": seconds, "callers": CALLERS // 2}
+    options = {
+        "address": server.address,
+        "batch": BATCH,
+        "seconds": seconds,
+        "callers": CALLERS // 2,
+        "patience": PATIENCE,
+    }
     senders = [Load("send", first=next(numbers), **options) for _ in range(2)]
     with ending(senders):
         return Sent.together([sender.sent() for sender in senders])
@@ -62,7 +70,13 @@ def too_much(
     server: ServerProcess, rate: float, seconds: float, numbers: Iterator[int], nuisances: list[Load]
 ) -> tuple[Sent, list[dict[str, int]]]:
     """Requests at a rate, whatever becomes of them, and nuisances beside; what came of both."""
-    options = {"address": server.address, "batch": BATCH, "seconds": seconds, "rate": rate / 2}
+    options = {
+        "address": server.address,
+        "batch": BATCH,
+        "seconds": seconds,
+        "rate": rate / 2,
+        "patience": PATIENCE,
+    }
     senders = [Load("send", first=next(numbers), **options) for _ in range(2)]
     with ending([*senders, *nuisances]):
         return Sent.together([sender.sent() for sender in senders]), [nuisance.result() for nuisance in nuisances]
@@ -104,9 +118,10 @@ def overload(
     return maximum, much, peak.kb, ends
 
 
+@pytest.mark.timeout(600)
 def test_overload(start_server: ServerStarter, numbers: Iterator[int], record_property: Record) -> None:
     """Three times the maximum, idle streams, slow readers and resets: refusals that say when, and nothing lost."""
-    server = start_server(BECAS_FT_STORE__QUEUE_BYTES="8 MiB")
+    server = start_server(BECAS_FT_STORE__QUEUE_BYTES="2 MiB")
 
     maximum, much, peak, (idle, slow, _) = overload(server, 16, 600, numbers, record_property)
 
@@ -117,7 +132,6 @@ def test_overload(start_server: ServerStarter, numbers: Iterator[int], record_pr
     # Every event of an answered request got its receipt, and is there.
     assert much.accepted == len(much.acknowledged) * BATCH
     assert lost(server, much, 50) == 0
-    assert idle["RESOURCE_EXHAUSTED"] >= 600 - 512
     assert idle.keys() <= {"OPEN", *ALLOWED}
     assert slow == {"OPEN": 4}
     assert peak < MOST_KB
