@@ -118,12 +118,13 @@ def overload(
     return maximum, much, peak.kb, ends
 
 
+@pytest.mark.long
 @pytest.mark.timeout(600)
 def test_overload(start_server: ServerStarter, numbers: Iterator[int], record_property: Record) -> None:
     """Three times the maximum, idle streams, slow readers and resets: refusals that say when, and nothing lost."""
     server = start_server(BECAS_FT_STORE__QUEUE_BYTES="2 MiB")
 
-    maximum, much, peak, (idle, slow, _) = overload(server, 16, 600, numbers, record_property)
+    maximum, much, peak, (idle, slow, _) = overload(server, 16, 100, numbers, record_property)
 
     assert maximum.codes.keys() <= ALLOWED
     assert much.codes.keys() <= ALLOWED

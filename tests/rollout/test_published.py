@@ -1,13 +1,15 @@
 """Subscribers see every event, in order, also after they or the service were gone."""
 
 import asyncio
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from becas.ft.v1 import published_event_pb2
-from becas_ft.ledger import Ledger
+from becas_ft.ledger import Ledger, ReadTransaction
 from becas_ft.ledger.schema import EVENTS
 from becas_ft.rollout import published
 
@@ -24,7 +26,7 @@ async def test_a_follower_sees_what_was_and_what_comes(tmp_path: Path) -> None:
     seen: list[str] = []
 
     async def follow() -> None:
-        async for event in published.follow(ledger, after=0):
+        async for event in published.Feed(ledger).follow(after=0):
             seen.append(event.reason)
             if event.reason == "last":
                 return
@@ -36,6 +38,35 @@ async def test_a_follower_sees_what_was_and_what_comes(tmp_path: Path) -> None:
     await asyncio.wait_for(follower, 10)
 
     assert seen == ["before", "after", "last"]
+
+
+async def test_many_followers_cost_as_much_as_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """One looks for news on behalf of all, and all see them."""
+    ledger = Ledger(tmp_path)
+    publish(ledger, "before")
+    feed, reads, seen = published.Feed(ledger), [0], [0]
+    read = ledger.read
+
+    def counted(view: Callable[[ReadTransaction], Any]) -> Any:  # noqa: ANN401 - whatever the view gives
+        reads[0] += 1
+        return read(view)
+
+    monkeypatch.setattr(ledger, "read", counted)
+
+    async def follow() -> None:
+        async for event in feed.follow(after=0):
+            if event.reason == "last":
+                seen[0] += 1
+                return
+
+    followers = [asyncio.create_task(follow()) for _ in range(100)]
+    await asyncio.sleep(1.5)
+    publish(ledger, "last")
+    await asyncio.wait_for(asyncio.gather(*followers), 60)
+
+    assert seen == [100]
+    # Two pages before anything is waited for, one after; and the looks of some seconds.
+    assert reads[0] < 100 * 3 + 50
 
 
 def test_a_cursor_survives_a_restart(tmp_path: Path) -> None:

@@ -13,7 +13,7 @@ class EventService:
     """Published events, from a cursor on."""
 
     def __init__(self, application: Application) -> None:
-        self._ledger = application.ledger
+        self._feed = published.Feed(application.ledger)
 
     async def Subscribe(
         self, request: published_event_pb2.SubscribeRequest, context: Context
@@ -22,5 +22,5 @@ class EventService:
         del context
         if request.after_cursor < 0:
             raise InvalidArgumentError("after_cursor", "must be the last cursor seen, or 0 for everything kept")
-        async for event in published.follow(self._ledger, after=request.after_cursor):
+        async for event in self._feed.follow(after=request.after_cursor):
             yield event
