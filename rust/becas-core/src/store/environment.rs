@@ -113,7 +113,6 @@ impl From<heed::Error> for Failure {
 }
 
 /// LMDB's errors as ours.
-#[expect(clippy::needless_pass_by_value, reason = "for map_err")]
 pub(super) fn lmdb(error: heed::Error) -> Error {
     match error {
         heed::Error::EnvAlreadyOpened => already_open(),

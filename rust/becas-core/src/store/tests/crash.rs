@@ -165,10 +165,10 @@ fn a_killed_process_loses_nothing_acknowledged() {
     println!("{SEED}={seed}");
     let mut random = Random(seed);
     let mut directory = tempfile::tempdir().unwrap();
-    let (mut cycle, mut seen) = (0, 0);
+    let (mut cycle, mut counted) = (0, 0);
     while !enough(cycle) {
         if cycle % CYCLES_OF_A_STORE == 0 {
-            (directory, seen) = (tempfile::tempdir().unwrap(), 0);
+            (directory, counted) = (tempfile::tempdir().unwrap(), 0);
         }
         let acknowledged = directory.path().join("acknowledged");
         let size = || fs::metadata(&acknowledged).map_or(0, |data| data.len());
@@ -183,8 +183,8 @@ fn a_killed_process_loses_nothing_acknowledged() {
         child.kill().unwrap();
         child.wait().unwrap();
         let now = check(directory.path(), &cycle.to_string());
-        assert!(now > seen, "cycle {cycle} acknowledged nothing");
-        seen = now;
+        assert!(now > counted, "cycle {cycle} acknowledged nothing");
+        counted = now;
         cycle += 1;
     }
     println!("{cycle} kills");

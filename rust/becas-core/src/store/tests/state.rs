@@ -68,10 +68,12 @@ fn both(store: &Store, oracle: &Oracle) -> [State; 2] {
     [ruled, held]
 }
 
+type Totals = (u64, u64, u64, u64, u64);
+
 #[derive(Debug, PartialEq)]
 struct State {
     shown: Vec<Shown>,
-    totals: Vec<(&'static str, (u64, u64, u64, u64, u64), u64)>,
+    totals: Vec<(&'static str, Totals, u64)>,
     rejected: Vec<(String, u64)>,
     outbox: Vec<[u8; 16]>,
     cases: BTreeSet<[u8; 16]>,
