@@ -21,7 +21,7 @@ import syncs
 from bench import Bench
 
 ROOT = Path(__file__).resolve().parent.parent
-PARTS = ("ingest", "single", "scale", "export", "shadow", "training")
+PARTS = ("ingest", "single", "store", "scale", "export", "redaction", "shadow", "training")
 TABLE_WIDTH = 150
 
 
