@@ -79,7 +79,7 @@ async def run(job: TrainingJob, folder: Path, told: Callable[[Progress], None]) 
     training, most = asyncio.create_task(ProcessTrainer().train(job, folder, told)), 0
     while not training.done():
         most = max(most, private_bytes(folder))
-        await asyncio.wait({training}, timeout=0.05)
+        await asyncio.wait({training}, timeout=0.2)
     await training
     return most
 
