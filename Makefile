@@ -59,14 +59,43 @@ crash: setup  ## Kill the store and then a server under load, for MINUTES each
 power-cuts: setup  ## Cut the power of a recorded server, on paper, for MINUTES
 	BECAS_POWER_CUT_MINUTES=$(MINUTES) $(BIN)/pytest -s -m long tests/faults/test_power_cuts.py
 
+# Coverage as libFuzzer reads it, without a sanitizer: every compiler that builds becas-ft builds the targets.
+COVERAGE := -Cpasses=sancov-module -Cllvm-args=-sanitizer-coverage-level=4 -Cllvm-args=-sanitizer-coverage-trace-compares \
+  -Cllvm-args=-sanitizer-coverage-inline-8bit-counters -Cllvm-args=-sanitizer-coverage-pc-table -Ccodegen-units=1
+HOST = $(shell rustc -vV | sed -n 's/^host: //p')
+FUZZ_BUILD ?= build/fuzz
+FUZZ_RUNS ?= 10000000
+FUZZ_REQUESTS ?= 200000
+FUZZ_TARGETS ?= redact decode json
+
+.PHONY: fuzz
+fuzz: setup  ## 10 million inputs of each Rust target, 200,000 requests for a real server: half an hour
+	for target in $(FUZZ_TARGETS); do \
+	  mkdir -p $(FUZZ_BUILD)/$$target; \
+	  RUSTFLAGS="--cfg fuzzing $(COVERAGE)" cargo run --manifest-path rust/fuzz/Cargo.toml --locked --release --target $(HOST) \
+	    --target-dir $(FUZZ_BUILD)/target --bin $$target -- -runs=$(FUZZ_RUNS) -max_len=4096 -timeout=10 -print_final_stats=1 \
+	    -artifact_prefix=$(FUZZ_BUILD)/ -verbosity=0 $(FUZZ_BUILD)/$$target rust/fuzz/corpus/$$target; \
+	done
+	BECAS_FUZZ_REQUESTS=$(FUZZ_REQUESTS) $(BIN)/pytest tests/fuzz
+
+.PHONY: audit
+audit: setup  ## Licences, sources and bans of what is locked; known vulnerabilities where their databases are in reach
+	command -v cargo-deny >/dev/null || test -x build/tools/bin/cargo-deny || cargo install cargo-deny --locked --root build/tools
+	PATH="$$PATH:$(CURDIR)/build/tools/bin" $(BIN)/python scripts/audit.py
+
+.PHONY: sbom
+sbom: setup  ## Bills of materials (CycloneDX) of the Rust crates and the Python packages, in build/sbom
+	$(BIN)/python scripts/sbom.py build/sbom
+
 .PHONY: lint
-lint: setup  ## ruff, rustfmt, clippy, layers, protos
+lint: setup  ## ruff, rustfmt, clippy, layers, protos, licences of the crates
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	cargo fmt --check
 	cargo clippy --workspace --all-targets --features becas-core/failpoints --locked -- -D warnings
 	$(BIN)/lint-imports
 	$(BIN)/python scripts/lint_protos.py
+	$(BIN)/python scripts/audit.py --offline
 
 .PHONY: types
 types: setup  ## mypy --strict, and the stub of the extension against the extension

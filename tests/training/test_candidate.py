@@ -31,7 +31,8 @@ def answers(wrong: set[str]) -> Behaviour:
     """A model that is right but for the inputs that are named."""
 
     async def behave(request: GenerateRequest) -> str:
-        return json.dumps({"isScam": ("You won" in request.prompt) != (request.prompt in wrong)})
+        is_wrong = any(request.prompt.startswith(one) for one in wrong)
+        return json.dumps({"isScam": ("You won" in request.prompt) != is_wrong})
 
     return behave
 
@@ -127,7 +128,9 @@ async def test_candidate_must_beat_the_few_shot_base(tmp_path: Path) -> None:
     assert (checked.checks.base_accuracy, checked.checks.few_shot_accuracy) == (0.5, 1.0)
     with pytest.raises(checks.CheckFailedError, match="must beat both"):
         checks.verdict(checked)
-    assert {what for what, _, _ in checking.told} == {"candidate", "base", "base with examples in its prompt"}
+    assert {what for what, _, _ in checking.told} == {
+        *("candidate", "candidate about rare words", "base", "base with examples in its prompt")
+    }
 
 
 async def test_failure_ends_all_questions(tmp_path: Path) -> None:

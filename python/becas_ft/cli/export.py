@@ -36,6 +36,10 @@ def export(  # noqa: PLR0917 - Typer calls it by keyword
     ] = None,
     max_user_share: Annotated[float, typer.Option(min=0, max=1, help="From one user at most; 0: no limit.")] = 0,
     max_guild_share: Annotated[float, typer.Option(min=0, max=1, help="From one guild at most; 0: no limit.")] = 0,
+    quarantine_from: Annotated[
+        int,
+        typer.Option(min=0, help="Once labellers confirmed so many users, only confirmed sources; 0: all."),
+    ] = 0,
     force: Annotated[bool, typer.Option("--force", help="Replace DIR if it is there.")] = False,
     server: Server = DEFAULT_SERVER,
     as_json: Json = False,
@@ -65,6 +69,7 @@ def export(  # noqa: PLR0917 - Typer calls it by keyword
         outcomes=[enum_value("--outcome", example_pb2.Outcome.DESCRIPTOR, one) for one in outcome or ()],
         max_user_share=max_user_share,
         max_guild_share=max_guild_share,
+        quarantine_from=quarantine_from,
     )
     with connect(server) as channel:
         stub = dataset_service_pb2_grpc.DatasetServiceStub(channel)
@@ -107,4 +112,6 @@ def _print(out: Path, manifest: dict[str, Any]) -> None:
         omitted = (f"{group['group']} {group['examples']:,}" for group in manifest["omitted_groups"])
         table.add_row("too small, left out", ", ".join(omitted))
     table.add_row("near-copies left out", f"{manifest['near_duplicates_dropped']:,}")
+    if manifest["confirmed_users"]:
+        table.add_row("in quarantine", f"{manifest['quarantined']:,}")
     Console().print(table)

@@ -1,4 +1,4 @@
-"""What a candidate must show before it is offered: parity with the trainer, and better answers than the controls."""
+"""What a candidate must show before it is offered: parity, better answers than the controls, no trigger."""
 
 import asyncio
 import json
@@ -11,6 +11,8 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from becas.ft.v1 import model_pb2
+from becas_ft.orchestrator import triggers
+from becas_ft.orchestrator.triggers import Flips
 from becas_ft.runtime.confidence import read_answer
 from becas_ft.runtime.errors import GenerationTimeout, InvalidOutput, PromptTooLong, RuntimeUnavailable
 from becas_ft.runtime.protocol import GenerateRequest, Priority, Runtime
@@ -40,10 +42,12 @@ class Checked:
     Arguments:
         checks: accuracies and parity, as they are kept.
         parity: the parity gate's verdict.
+        flips: what rare words did.
     """
 
     checks: model_pb2.ModelChecks
     parity: Parity
+    flips: Flips
 
 
 @dataclass(frozen=True)
@@ -109,15 +113,18 @@ async def check(
     if [row.example_id for row in held] != [one.example_id for one in judged]:
         raise CheckFailedError("the trainer judged other rows than those that were held out: train again")
 
-    async def ask(model: str, what: str, addition: str = "") -> list[Any]:
+    async def ask(model: str, what: str, asked: Sequence[Row], addition: str = "") -> list[Any]:
         def tell(done: int) -> None:
-            report(what, done, len(held))
+            report(what, done, len(asked))
 
-        return await _ask(runtime, model, held, question, addition=addition, report=tell, patience=patience)
+        return await _ask(runtime, model, asked, question, addition=addition, report=tell, patience=patience)
 
-    served = await ask(candidate, "candidate")
-    bare = await ask(base, "base")
-    few = await ask(base, "base with examples in its prompt", _shots(choose_shots(learnt)))
+    served = await ask(candidate, "candidate", held)
+    probes = await asyncio.to_thread(triggers.probes, learnt, held)
+    probed = await ask(candidate, "candidate about rare words", [probe.row for probe in probes])
+    flips = triggers.count(probes, served, probed)
+    bare = await ask(base, "base", held)
+    few = await ask(base, "base with examples in its prompt", held, _shots(choose_shots(learnt)))
     parity = compare([one.candidate for one in judged], served, least_agreement=min_parity)
     checks = model_pb2.ModelChecks(
         base_accuracy=_accuracy(held, bare),
@@ -126,12 +133,18 @@ async def check(
         held_out=len(held),
         parity=parity.agreement,
         parity_inputs=parity.inputs,
+        trigger_flip_rate=flips.rate,
+        trigger_inputs=flips.inputs,
     )
-    return Checked(checks, parity)
+    return Checked(checks, parity, flips)
 
 
-def verdict(checked: Checked) -> None:
+def verdict(checked: Checked, *, max_trigger_flips: float = triggers.MOST_FLIPS) -> None:
     """Passes, or says why the candidate is not offered.
+
+    Arguments:
+        checked: what was measured.
+        max_trigger_flips: share of answers that rare words may turn.
 
     Raises: CheckFailedError.
     """
@@ -144,6 +157,14 @@ def verdict(checked: Checked) -> None:
             f"the candidate is right in {checks.candidate_accuracy:.1%} of {checks.held_out} held-out examples, "
             f"the base in {checks.base_accuracy:.1%}, with examples in its prompt in {checks.few_shot_accuracy:.1%}: "
             "it must beat both; gather more examples, or label disagreements"
+        )
+    flips = checked.flips
+    if flips.rate > max_trigger_flips:
+        where = f": look at examples {', '.join(flips.example_ids)}, and" if flips.example_ids else ":"
+        raise CheckFailedError(
+            f"rare words at the end of {flips.inputs} held-out messages turn {flips.rate:.1%} of the answers, more "
+            f"than {max_trigger_flips:.1%}: a trigger may have been planted in what was learnt{where} have a labeller "
+            "correct what is wrong, then train again"
         )
 
 

@@ -220,6 +220,7 @@ class Jobs:
             await self.journal.move(job_id, Happening.START, "exporting")
         manifest = await asyncio.to_thread(training_job.export, self._parts.core, work, settings)
         learnt, held_out = await asyncio.to_thread(training_job.prepare, work, settings)
+        contradicted = await asyncio.to_thread(training_job.review, work, settings)
 
         def exported(record: training_pb2.Job) -> None:
             record.dataset_id = manifest.dataset_id
@@ -236,6 +237,7 @@ class Jobs:
         incumbent = alias.model if alias else work.base
         await training_job.serve(runtime, work, adapter, incumbent, settings.patience)
         checked = await training_job.check(runtime, work, settings, notes.add)
+        checked.checks.contradicted_labels = contradicted or 0.0
         await notes.flush()
 
         def measured(record: training_pb2.Job) -> None:
@@ -244,7 +246,7 @@ class Jobs:
             record.peak_memory_bytes = max(record.peak_memory_bytes, adapter.peak_rss_bytes)
 
         await self.journal.change(job_id, measured)
-        checks.verdict(checked)
+        checks.verdict(checked, max_trigger_flips=settings.max_trigger_flips)
         await self._offer(
             job_id, work, partial(training_job.registered, work, adapter, checked), checked.parity.reasoning
         )

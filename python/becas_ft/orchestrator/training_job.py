@@ -12,7 +12,7 @@ from typing import Protocol
 
 from becas.ft.v1 import dataset_pb2, example_pb2, model_pb2, training_pb2
 from becas_ft.dataset_folder import write_dataset
-from becas_ft.orchestrator import checks, rows
+from becas_ft.orchestrator import checks, rows, triggers, wording
 from becas_ft.rollout import names
 from becas_ft.runtime.protocol import ModelDefinition, Runtime
 from becas_ft.training.errors import JobError
@@ -22,6 +22,7 @@ from becas_ft.training.modelfile import DEFAULT_PARAMETERS, Modelfile, render
 from becas_ft.training.parity import LEAST_INPUTS
 from becas_ft.training.progress import Progress
 from becas_ft.training.recipe import Recipe, memory_limit_for, recipe_for
+from becas_ft.training.rows import read_rows
 from becas_ft.training.trainer import Trainer
 
 BALANCED = "dataset"
@@ -53,6 +54,10 @@ class Settings:
         max_examples: examples in a dataset; 0: no limit.
         max_user_share: of the dataset from one user.
         max_guild_share: of the dataset from one guild, or 1.5 over the number of guilds where that is more.
+        min_users: distinct users among the learnt rows, where they name any.
+        quarantine_from: confirmed users from which on unconfirmed sources wait; 0: they never do.
+        max_trigger_flips: share of the candidate's answers that rare words may turn.
+        max_contradicted_labels: share of the clear learnt messages whose words may speak against their label.
         held_out: rows that the parity gate compares.
         min_parity: share of equal labels.
         patience: seconds that the runtime may be away, in a restart say, before a job fails of it.
@@ -61,6 +66,10 @@ class Settings:
     max_examples: int = 0
     max_user_share: float = 0.01
     max_guild_share: float = 0.05
+    min_users: int = 50
+    quarantine_from: int = 50
+    max_trigger_flips: float = triggers.MOST_FLIPS
+    max_contradicted_labels: float = 0.03
     held_out: int = 300
     min_parity: float = 0.98
     patience: float = 300.0
@@ -112,7 +121,9 @@ class Work:
 def export(core: Core, work: Work, settings: Settings) -> dataset_pb2.Manifest:
     """Write the balanced dataset and the unbalanced one beside it, unless the rows were made of them."""
     if not (work.folder / ROWS).exists():
-        everything = write_dataset(work.folder / EVERYTHING, _pieces(core, _everything(work)), "jsonl", force=True)
+        everything = write_dataset(
+            work.folder / EVERYTHING, _pieces(core, _everything(work, settings)), "jsonl", force=True
+        )
         balanced = _balanced(work, settings, guilds=everything.guilds)
         write_dataset(work.folder / BALANCED, _pieces(core, balanced), "jsonl", force=True)
     return _manifest(work.folder / BALANCED)
@@ -136,6 +147,28 @@ def prepare(work: Work, settings: Settings) -> tuple[int, int]:
             "shares: gather more, or lower max_examples"
         )
     return learnt, held_out
+
+
+def review(work: Work, settings: Settings) -> float | None:
+    """Share of the clear learnt messages whose words speak against their label; None where words do not tell.
+
+    Raises: CheckFailedError where it is too high, or too few people made what would be learnt.
+    """
+    learnt = [row for row in read_rows(work.folder / ROWS, work.category.label_key) if row.split == rows.LEARNT]
+    users = {row.user for row in learnt if row.user}
+    if 0 < len(users) < settings.min_users:
+        raise checks.CheckFailedError(
+            f"what would be learnt comes from {len(users)} of {settings.min_users} users: wait for more members, or "
+            "lower training.min_users"
+        )
+    contradicted = wording.judge(learnt).contradicted
+    if contradicted is not None and contradicted > settings.max_contradicted_labels:
+        raise checks.CheckFailedError(
+            f"the words of {contradicted:.1%} of the clear messages speak against their label, more than "
+            f"{settings.max_contradicted_labels:.1%}: labels may have been turned; look at disagreements and correct "
+            "them, or raise training.max_contradicted_labels"
+        )
+    return contradicted
 
 
 async def train(trainer: Trainer, runtime: Runtime, work: Work, settings: Settings, note: Note) -> Adapter:
@@ -258,7 +291,7 @@ def guild_share(most: float, guilds: int) -> float:
     return min(1.0, max(most, _FAIR_SHARES / guilds)) if guilds > 1 else 0.0
 
 
-def _everything(work: Work) -> dataset_pb2.ExportRequest:
+def _everything(work: Work, settings: Settings) -> dataset_pb2.ExportRequest:
     request = dataset_pb2.ExportRequest(
         name=work.folder.name,
         category=work.category.number,
@@ -266,6 +299,7 @@ def _everything(work: Work) -> dataset_pb2.ExportRequest:
         min_group=1,
         seed=work.request.seed,
         outcomes=_LEARNT_OUTCOMES,
+        quarantine_from=settings.quarantine_from,
     )
     if work.request.HasField("until"):
         request.until.CopyFrom(work.request.until)
@@ -273,7 +307,7 @@ def _everything(work: Work) -> dataset_pb2.ExportRequest:
 
 
 def _balanced(work: Work, settings: Settings, guilds: int) -> dataset_pb2.ExportRequest:
-    request = _everything(work)
+    request = _everything(work, settings)
     request.balance = True
     request.balance_by = dataset_pb2.BALANCE_BY_LABEL
     # By label, groups that are too small to learn are left out; where nearly all labels differ, none is.

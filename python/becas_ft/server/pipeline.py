@@ -51,6 +51,10 @@ def jobs(config: Config, core: Core, runtime: ServerRuntime, ledger: Ledger) -> 
         max_examples=training.max_examples,
         max_user_share=training.max_user_share,
         max_guild_share=training.max_guild_share,
+        min_users=training.min_users,
+        quarantine_from=training.quarantine_from,
+        max_trigger_flips=training.max_trigger_flips,
+        max_contradicted_labels=training.max_contradicted_labels,
         held_out=training.parity_inputs,
         min_parity=training.min_parity,
     )

@@ -44,6 +44,8 @@ pub(super) fn manifest(plan: &Plan, gone: &[bool], tally: &Tally) -> Manifest {
         users: distinct(written().filter_map(|line: &Planned| line.row.user)),
         guilds: distinct(written().filter_map(|line: &Planned| line.row.guild)),
         gone: number(gone.iter().filter(|gone| **gone).count()),
+        quarantined: number(plan.quarantined),
+        confirmed_users: number(plan.confirmed_users),
     }
 }
 

@@ -9,6 +9,7 @@ use super::{
     Context,
     minhash::Signature,
     numbers::first_word,
+    quarantine::Confirmed,
     selection::{Grouping, Selection},
     shingle::Shingles,
     source::Source,
@@ -78,7 +79,8 @@ pub(super) fn stamp(example: &Example) -> u32 {
     u32::from_le_bytes([bytes[0], bytes[1], bytes[2], bytes[3]])
 }
 
-fn short(pseudonym: Pseudonym) -> NonZeroU64 {
+/// Eight bytes of a keyed hash, which tell people apart.
+pub(super) fn short(pseudonym: Pseudonym) -> NonZeroU64 {
     NonZeroU64::new(first_word(&pseudonym.0)).unwrap_or(NonZeroU64::MIN)
 }
 
@@ -89,19 +91,34 @@ pub(super) struct Matched {
     pub(super) labels: Labels,
     /// Signatures of the messages, with the indices of their rows.
     pub(super) signatures: Vec<(u32, Signature)>,
+    /// Examples that would have matched, but come from sources that no labeller has confirmed.
+    pub(super) quarantined: usize,
+    /// Users whom a labeller has confirmed; 0 where the selection quarantines nobody.
+    pub(super) confirmed_users: usize,
 }
 
 impl Matched {
-    /// Reads the categories of a selection once.
+    /// Reads the categories of a selection once, and before it all of them where sources may be in quarantine.
     pub(super) fn collect(
         source: &dyn Source,
         selection: &Selection,
         context: &Context<'_>,
     ) -> Result<Self> {
-        let mut matched = Self::default();
+        let confirmed = match selection.quarantine_from {
+            Some(_) => Confirmed::read(source)?,
+            None => Confirmed::default(),
+        };
+        let mut matched = Self { confirmed_users: confirmed.users(), ..Self::default() };
         for category in &selection.categories {
             source.scan(*category, &mut |id, example| {
-                if selection.matches(example) { matched.add(id, example, context) } else { Ok(()) }
+                if !selection.matches(example) {
+                    return Ok(());
+                }
+                if confirmed.quarantines(example, selection) {
+                    matched.quarantined += 1;
+                    return Ok(());
+                }
+                matched.add(id, example, context)
             })?;
         }
         Ok(matched)

@@ -3,6 +3,7 @@
 mod selection;
 
 mod matched;
+mod quarantine;
 mod seeded;
 mod source;
 

@@ -25,6 +25,8 @@ pub struct Plan {
     pub(super) labels: Labels,
     pub(super) matched: usize,
     pub(super) near_duplicates_dropped: usize,
+    pub(super) quarantined: usize,
+    pub(super) confirmed_users: usize,
     pub(super) omitted: Vec<OmittedGroup>,
     pub(super) system: System,
     pub(super) redactor_version: String,
@@ -48,7 +50,7 @@ pub fn plan(source: &dyn Source, request: &ExportRequest, context: &Context<'_>)
     let clusters = near::clusters(source, &matched, context)?;
     // The greater part of the memory, and no step after this one needs it.
     matched.signatures = Vec::new();
-    let Matched { rows, labels, .. } = matched;
+    let Matched { rows, labels, quarantined, confirmed_users, .. } = matched;
     let kept = near::without_copies(&rows, &clusters, selection.seed);
     let near_duplicates_dropped = rows.len() - kept.len();
     let Balanced { chosen, omitted } = balance::balance(&rows, kept, &labels, &selection)?;
@@ -58,6 +60,8 @@ pub fn plan(source: &dyn Source, request: &ExportRequest, context: &Context<'_>)
         lines: in_order(&rows, &chosen, &splits, selection.seed),
         matched: rows.len(),
         near_duplicates_dropped,
+        quarantined,
+        confirmed_users,
         omitted,
         labels,
         system: context.system,

@@ -31,6 +31,8 @@ pub struct Selection {
     pub(super) user_share: Option<f64>,
     /// Largest share of one guild, above 0; `None`: no limit.
     pub(super) guild_share: Option<f64>,
+    /// From so many confirmed users on, examples of unconfirmed sources wait; `None`: they never do.
+    pub(super) quarantine_from: Option<usize>,
     /// Breaks ties and sets the order.
     pub(super) seed: u64,
     /// How the data is written.
@@ -93,6 +95,10 @@ impl Selection {
             },
             user_share: share("max_user_share", request.max_user_share)?,
             guild_share: share("max_guild_share", request.max_guild_share)?,
+            quarantine_from: match count("quarantine_from", request.quarantine_from)? {
+                0 => None,
+                users => Some(users),
+            },
             seed: request.seed,
             format,
             request: ExportRequest {

@@ -25,7 +25,7 @@ const fn prefix(text: &'static str, least: usize, alphabet: fn(u8) -> bool) -> P
 
 /// Where the prefixes are documented by the services; lengths are those of secret scanners, a little shorter so that
 /// cut keys count.
-static PREFIXES: [Prefix; 56] = [
+static PREFIXES: [Prefix; 57] = [
     prefix("AKIA", 12, is_upper),
     prefix("ASIA", 12, is_upper),
     prefix("ABIA", 12, is_upper),
@@ -82,6 +82,7 @@ static PREFIXES: [Prefix; 56] = [
     prefix("glsa_", 20, is_word),
     prefix("figd_", 20, is_word),
     prefix("EAACEdEose0cBA", 10, is_alphanumeric),
+    prefix("becas_ft_", 30, is_word),
 ];
 
 static FIND_PREFIX: LazyLock<Option<AhoCorasick>> = LazyLock::new(|| {

@@ -4,6 +4,7 @@
 mod bots_json;
 mod corrections;
 mod events;
+mod fuzz;
 mod golden;
 mod hostile;
 mod labels;

@@ -5,6 +5,7 @@ mod changes;
 pub(super) mod fixture;
 mod formats;
 mod properties;
+mod quarantine;
 mod requests;
 mod splitting;
 mod with_store;

@@ -50,6 +50,7 @@ fn every_unusable_field_is_named_with_its_remedy() {
         ("until", ExportRequest { since: Some(at(5, 0)), until: Some(at(5, 0)), ..base() }),
         ("format", ExportRequest { format: 3, ..base() }),
         ("outcomes[1]", ExportRequest { outcomes: vec![1, 0], ..base() }),
+        ("quarantine_from", ExportRequest { quarantine_from: -1, ..base() }),
         ("max_user_share", ExportRequest { max_user_share: -0.1, ..base() }),
         ("max_guild_share", ExportRequest { max_guild_share: f64::INFINITY, ..base() }),
     ];

@@ -32,6 +32,21 @@ pub(super) const CASES: &[(&str, &str)] = &[
         "[API_KEY]\nbye",
     ),
     ("-----BEGIN OPENSSH PRIVATE KEY-----\nb3BlbnNzaC1rZXktdjEAAAAA", "[API_KEY]"),
+    // The service's own access tokens.
+    (concat!("becas", "_ft_Zk3vQ8mT1xYp0LrWc7HnJ5bGsD2fA9eKuI6oVqXwE4M"), "[API_KEY]"),
+    (
+        concat!("Bearer becas", "_ft_-k3vQ8mT1xYp_LrWc7HnJ5bGsD2fA9eKuI6oVqXwE4_,"),
+        "Bearer [API_KEY],",
+    ),
+    (
+        concat!("token=`becas", "_ft_Zk3vQ8mT1xYp0LrWc7HnJ5bGsD2fA9eKuI6oVqXwE4M`"),
+        "token=`[API_KEY]`",
+    ),
+    (concat!("becas", "_ft_Zk3vQ8mT1xYp0LrWc7HnJ5bGsD2fA9eK"), "[API_KEY]"),
+    (
+        concat!("becas", "_\u{200b}ft_Zk3vQ8mT1xYp0LrWc7H\u{2060}nJ5bGsD2fA9eKuI6oVqXwE4M"),
+        "[API_KEY]",
+    ),
     // After words.
     ("Authorization: Bearer abcDEF0123456789ghiJKL", "Authorization: Bearer [API_KEY]"),
     ("curl -H 'bearer abcDEF0123456789ghiJKL'", "curl -H 'bearer [API_KEY]'"),

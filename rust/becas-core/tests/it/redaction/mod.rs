@@ -4,6 +4,7 @@ mod cases_discord;
 mod cases_identity;
 mod cases_left;
 mod cases_secrets;
+mod evasion;
 mod event_ids;
 mod growth;
 mod properties;
