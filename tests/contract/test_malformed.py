@@ -51,11 +51,11 @@ class Case:
             return event.SerializeToString()
         # protobuf writes no text that is not UTF-8: a stand-in of the same length takes its place.
         raw = bytes.fromhex(value)
-        stand_in = "\x01" * len(raw)
-        _change(event, self.path, f"text:so {stand_in}")
+        stand_in = "{here}" + "~" * len(raw)
+        _change(event, self.path, f"text:{stand_in}")
         encoded = event.SerializeToString()
         assert encoded.count(stand_in.encode()) == 1
-        return encoded.replace(stand_in.encode(), raw)
+        return encoded.replace(stand_in.encode(), b"{here}" + raw)
 
 
 def _good(kind: str) -> event_pb2.Event:
