@@ -2,7 +2,8 @@
 
 #[expect(
     clippy::cast_possible_truncation,
-    reason = "shared with the fuzz targets, which are linted apart"
+    unreachable_pub,
+    reason = "shared with the fuzz targets, a crate of their own"
 )]
 #[path = "../../../fuzz/src/lib.rs"]
 mod targets;
@@ -54,7 +55,9 @@ fn every_corpus_entry_is_survived() {
         ("json", targets::json),
         ("redact", targets::redact),
     ] {
-        corpus(target).iter().for_each(|entry| run(entry));
+        for entry in corpus(target) {
+            run(&entry);
+        }
     }
 }
 

@@ -26,12 +26,11 @@ fn plain(cell: &str) -> String {
     let mut parts = cell.split('\\');
     let mut text = parts.next().unwrap_or_default().to_owned();
     for part in parts {
-        let (character, rest) = match part.strip_prefix('n') {
-            Some(rest) => ('\n', rest),
-            None => {
-                let (code, rest) = part.strip_prefix("u{").unwrap().split_once('}').unwrap();
-                (u32::from_str_radix(code, 16).ok().and_then(char::from_u32).unwrap(), rest)
-            }
+        let (character, rest) = if let Some(rest) = part.strip_prefix('n') {
+            ('\n', rest)
+        } else {
+            let (code, rest) = part.strip_prefix("u{").unwrap().split_once('}').unwrap();
+            (u32::from_str_radix(code, 16).ok().and_then(char::from_u32).unwrap(), rest)
         };
         text.push(character);
         text.push_str(rest);
