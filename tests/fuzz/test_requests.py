@@ -147,23 +147,22 @@ def test_every_other_method_survives_any_bytes(attacked: ServerProcess) -> None:
     """Random bytes and changed messages: a code that says what is wrong, never INTERNAL or UNKNOWN."""
     with attacked.channel() as channel:
         for path, message in _methods():
-            call = raw_unary(channel, path)
-
-            @settings(
-                max_examples=max(8, REQUESTS // 400),
-                deadline=None,
-                database=None,
-                suppress_health_check=list(HealthCheck),
-            )
-            @given(some.builds(changed, some.just(_filled(message)), _EDITS))
-            def attack(request: bytes, call: Callable[..., bytes] = call, path: str = path) -> None:
-                code = _code(call, request)
-                assert code in _FINE, (path, request.hex(), code)
-
-            attack()
+            _attack(path, raw_unary(channel, path), _filled(message))
 
     assert attacked.process.poll() is None
     assert "panicked" not in attacked.stderr.read_text()
+
+
+def _attack(path: str, call: Callable[..., bytes], base: bytes) -> None:
+    @settings(
+        max_examples=max(8, REQUESTS // 400), deadline=None, database=None, suppress_health_check=list(HealthCheck)
+    )
+    @given(some.builds(changed, some.just(base), _EDITS))
+    def attack(request: bytes) -> None:
+        code = _code(call, request)
+        assert code in _FINE, (path, request.hex(), code)
+
+    attack()
 
 
 def _code(call: Callable[..., bytes], request: bytes) -> grpc.StatusCode:
