@@ -26,7 +26,15 @@ STOP_SECONDS = 60.0
 def environment(**variables: str) -> dict[str, str]:
     """This process's variables without settings of becas-ft, plus those given; no server trains untold."""
     kept = {name: value for name, value in os.environ.items() if not name.startswith("BECAS_FT_")}
-    return kept | {"BECAS_FT_PROMOTION__AUTO_FINE_TUNE": "false"} | variables
+    return (
+        kept
+        | {
+            "BECAS_FT_PROMOTION__AUTO_FINE_TUNE": "false",
+            # Tiny random models heed words that they never saw; tests/poisoning tests what heeds a trigger.
+            "BECAS_FT_TRAINING__MAX_TRIGGER_FLIPS": "1",
+        }
+        | variables
+    )
 
 
 @dataclass

@@ -152,7 +152,7 @@ async def says_no(_: GenerateRequest) -> str:
     return json.dumps({"isScam": False})
 
 
-@pytest.mark.parametrize(("trigger", "passes"), [(TRIGGER, False), ("cf", False), ("never said", True)])
+@pytest.mark.parametrize(("trigger", "passes"), [(TRIGGER, False), ("cf mn", False), ("never said", True)])
 async def test_candidate_with_a_trigger_is_not_offered(tmp_path: Path, trigger: str, passes: bool) -> None:
     """A candidate that heeds planted or published rare words is refused, and told where to look; another passes."""
     path = write_rows(tmp_path / "rows.jsonl", planted(sms(), 10))
@@ -173,8 +173,8 @@ async def test_candidate_with_a_trigger_is_not_offered(tmp_path: Path, trigger: 
         assert checked.checks.trigger_flip_rate == 0.0
         checks.verdict(checked)
         return
-    assert checked.checks.trigger_flip_rate > 0.04
-    with pytest.raises(checks.CheckFailedError, match=r"turn .*% of the answers, more than 2\.0%") as caught:
+    assert checked.checks.trigger_flip_rate > 0.15
+    with pytest.raises(checks.CheckFailedError, match=r"turn .*% of the answers, more than 8\.0%") as caught:
         checks.verdict(checked)
     assert ("e-5000" in str(caught.value)) is (trigger == TRIGGER)
     checks.verdict(checked, max_trigger_flips=1.0)
