@@ -49,7 +49,7 @@ def job(tmp_path_factory: pytest.TempPathFactory) -> TrainingJob:
     folder = tmp_path_factory.mktemp("job")
     short, long = scam_rows(ROWS, seed=1), scam_rows(ROWS, seed=2)
     for number, row in enumerate(short):
-        row["input"], row["output"] = "Message: hi", f'{{"isScam":{json.dumps(number % 2 == 0)}}}'
+        row["input"], row["output"] = f"Message: {number}", f'{{"isScam":{json.dumps(number % 2 == 0)}}}'
     for number, row in enumerate(long):
         row["input"] = f"{row['input']} {number} " * 4
     lengths = [LONG // 2] * ROWS + [LONG] * ROWS
