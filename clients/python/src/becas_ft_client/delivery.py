@@ -15,6 +15,8 @@ METHOD = "/becas.ft.v1.IngestService/IngestStream"
 # As many as the server works on at once; more would only wait there.
 WINDOW = 16
 _LOOK_SECONDS = 0.5
+_LISTEN_SECONDS = 1.0
+_HIDDEN = "Internal error from Core"
 # Field 1 of IngestRequest, length-delimited.
 _EVENTS_TAG = b"\x0a"
 
@@ -33,13 +35,16 @@ class Delivery:
         self._backoff = Backoff(settings)
         self._in_flight: deque[Batch] = deque()
         self._answered = asyncio.Event()
+        self._listen_first = False
 
     async def run(self) -> None:
         """Deliver until the buffer is closed and empty, or until the server says what no repetition mends."""
         try:
             while self._in_flight or await self._buffer.wait_for_work():
                 error = await self._one_stream()
-                if error is not None and error.code() not in AGAIN:
+                # gRPC says this of a stream that ended under a write, and hides why: the next one listens first.
+                self._listen_first = error is not None and error.details() == _HIDDEN
+                if error is not None and not self._listen_first and error.code() not in AGAIN:
                     self.give_up(DeliveryError(error.code(), error.details() or ""))
                     return
                 if self._in_flight or error is not None:
@@ -76,6 +81,8 @@ class Delivery:
     async def _write(self, stream: Stream) -> None:
         # A stream that ends under its writer fails it too: the reader knows why.
         with suppress(asyncio.InvalidStateError, grpc.aio.AioRpcError):
+            if self._listen_first:
+                await asyncio.sleep(_LISTEN_SECONDS)
             for unanswered in tuple(self._in_flight):
                 await self._send(stream, unanswered)
             while (batch := await self._next()) is not None:
