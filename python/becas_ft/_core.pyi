@@ -139,6 +139,15 @@ class Core:
     def verify(self) -> list[str]:
         """Problems found by reading everything; empty when sound."""
 
+    def repair(self) -> list[str]:
+        """Drops what is damaged and counts again; the problems that there were."""
+
+    def copy_to(self, directory: str) -> None:
+        """Copies the store, as of one moment, into `{directory}/examples`; ingest goes on, the key stays behind."""
+
+    def outbox_end(self) -> int:
+        """The newest cursor that the outbox ever gave out; 0 before the first."""
+
     def close(self) -> None:
         """Waits for the writer; later calls raise ClosedError."""
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import os
+import shutil
+import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -33,6 +35,49 @@ def write_atomically(path: Path, data: bytes) -> None:
     """Replace the content of `path` in one step, durably."""
     with replacing(path) as temporary:
         temporary.write_bytes(data)
+
+
+def is_free(path: Path) -> bool:
+    """Whether a folder can take this name without taking anything away: nothing is there, or an empty folder."""
+    return not path.exists() or (path.is_dir() and not any(path.iterdir()))
+
+
+@contextlib.contextmanager
+def making_folder(path: Path, mode: int = 0o755) -> Iterator[Path]:
+    """Give a temporary folder beside `path`; on a clean exit it is synced and takes the name, with all that is in it.
+
+    What went by the name before goes only then. On an error the temporary folder is removed.
+
+    Arguments:
+        path: the folder; parents that are missing are made.
+        mode: of the folder.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = Path(tempfile.mkdtemp(prefix=f".{path.name}.partial-", dir=path.parent))
+    try:
+        yield partial
+        for folder, _, names in os.walk(partial):
+            for name in names:
+                with Path(folder, name).open("rb") as file:
+                    os.fsync(file.fileno())
+            sync_folder(Path(folder))
+        partial.chmod(mode)
+        _move(partial, path)
+    finally:
+        shutil.rmtree(partial, ignore_errors=True)
+    sync_folder(path.parent)
+
+
+def _move(partial: Path, path: Path) -> None:
+    if not path.exists():
+        partial.rename(path)
+        return
+    former = Path(tempfile.mkdtemp(prefix=f".{path.name}.former-", dir=path.parent))
+    try:
+        path.rename(former / path.name)
+        partial.rename(path)
+    finally:
+        shutil.rmtree(former, ignore_errors=True)
 
 
 def sync_folder(folder: Path) -> None:

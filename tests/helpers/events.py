@@ -91,6 +91,26 @@ def scam_message(event_id: str, seed: int) -> event_pb2.Event:
     return event
 
 
+def correction(event_id: str, original: str, seed: int, *, label: str = "false", message_: str = "") -> event_pb2.Event:
+    """A moderator's word about the event `original` of the same seed; its message is that event's where empty."""
+    event = event_pb2.Event(
+        event_id=event_id,
+        causation_id=original,
+        user_id=str(600_000_000_000_000_000 + seed % 10),
+        guild_id=str(800_000_000_000_000_000 + seed % 7),
+        ai_correction=event_pb2.AiCorrection(
+            correction=event_pb2.Correction(
+                ai_decision=event_pb2.AiDecision(action="ban", confidence=0.9, context=message_ or message(seed)),
+                category="false_positive",
+                lesson="The message only quotes what a scammer wrote, to warn the others.",
+                corrected_label=label,
+            )
+        ),
+    )
+    event.time.FromMilliseconds(1_789_500_000_000 + seed)
+    return event
+
+
 def request(events: Sequence[event_pb2.Event]) -> ingest_pb2.IngestRequest:
     """A batch."""
     return ingest_pb2.IngestRequest(events=events)

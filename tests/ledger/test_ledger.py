@@ -3,13 +3,15 @@
 import subprocess
 import sys
 import threading
+import zlib
 from pathlib import Path
 
 import pytest
 
+from becas.ft.ledger.v1 import records_pb2
 from becas.ft.v1 import model_pb2, training_pb2
 from becas_ft.ledger import Ledger, LedgerError, WriteTransaction
-from becas_ft.ledger.schema import AUDIT, JOBS
+from becas_ft.ledger.schema import AUDIT, JOBS, PAIRS
 
 
 def entry(reason: str) -> model_pb2.AuditEntry:
@@ -131,6 +133,64 @@ def test_compaction_leaves_no_deleted_bytes(tmp_path: Path) -> None:
     assert b"canary-4711" not in data
     assert ledger.read(lambda transaction: [key for key, _ in transaction.scan(AUDIT)]) == [2]
     assert append(ledger, "after") == 3
+
+
+def test_compaction_leaves_nothing_between_records_either(tmp_path: Path) -> None:
+    """Small records share pages: where one was deleted, its bytes do not stay in the gap; nor in a copy."""
+    ledger = Ledger(tmp_path / "ledger")
+    for number in range(300):
+        append(ledger, f"canary-{number}" if number % 3 else f"keep-{number}")
+    ledger.write(lambda transaction: [transaction.delete(AUDIT, number + 1) for number in range(300) if number % 3])
+
+    ledger.copy_to(tmp_path / "copy")
+    ledger.compact()
+
+    for file in (tmp_path / "ledger" / "data.mdb", tmp_path / "copy" / "data.mdb"):
+        data = file.read_bytes()
+        assert b"canary-" not in data
+        assert data.count(b"keep-") == 100
+
+
+def test_a_rewrite_that_a_crash_prevented_is_made_up_for(tmp_path: Path) -> None:
+    """Erased bytes lie on free pages when the process dies before the rewrite; the next start rewrites."""
+    ledger = Ledger(tmp_path)
+    append(ledger, "canary-4711")
+
+    def erase(transaction: WriteTransaction) -> None:
+        transaction.owe_rewrite()
+        transaction.delete(AUDIT, 1)
+
+    ledger.write(erase)
+    ledger.close()
+    assert b"canary-4711" in (tmp_path / "data.mdb").read_bytes()
+
+    Ledger(tmp_path).close()
+    assert b"canary-4711" not in (tmp_path / "data.mdb").read_bytes()
+    rewritten = (tmp_path / "data.mdb").stat().st_ino
+    Ledger(tmp_path).close()
+    # Once is enough.
+    assert (tmp_path / "data.mdb").stat().st_ino == rewritten
+
+
+def test_a_record_under_another_key_is_damaged(tmp_path: Path) -> None:
+    """A flipped bit in a key is no other record, and one in a number is no other number."""
+    ledger = Ledger(tmp_path)
+    ledger.write(lambda transaction: transaction.put(PAIRS, "trial-1/aaaa", records_pb2.Pair(truth="true")))
+    ledger.write(lambda transaction: transaction.set_number("cursor", 5))
+    ledger.close()
+    data = (tmp_path / "data.mdb").read_bytes()
+    sealed = zlib.crc32(b"number:cursor" + (5).to_bytes(8)).to_bytes(4) + (5).to_bytes(8)
+    assert sealed in data
+    data = data.replace(b"trial-1/aaaa", b"trial-1/aaab").replace(sealed, sealed[:-1] + b"\x07")
+    (tmp_path / "data.mdb").write_bytes(data)
+
+    reopened = Ledger(tmp_path)
+
+    with pytest.raises(LedgerError, match="pairs-v1: record trial-1/aaab is damaged"):
+        reopened.read(lambda transaction: transaction.get(PAIRS, "trial-1/aaab"))
+    with pytest.raises(LedgerError, match="meta: record number:cursor is damaged"):
+        reopened.read(lambda transaction: transaction.number("cursor"))
+    assert len(reopened.read(lambda transaction: transaction.problems())) == 2
 
 
 def test_a_damaged_record_is_an_error_that_names_it(tmp_path: Path) -> None:

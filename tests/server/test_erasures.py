@@ -18,17 +18,20 @@ class SlowErasure:
         self.tester = self
         self.erasures: set[asyncio.Task[Any]] = set()
         self.erased: list[str] = []
-        self.ledger = SimpleNamespace(write=None)
+        self.ledger = SimpleNamespace(write="the ledger")
         self.jobs = self
         self.released = asyncio.Event()
+        self.both_stores = asyncio.Lock()
+        self.trainings_ended = 0
 
-    async def write(self, *_: object) -> Any:  # noqa: ANN401 - what the core's call gives
-        """The core at work."""
+    async def write(self, call: object, *_: object) -> Any:  # noqa: ANN401 - what the call gives
+        """The core at work, and the ledger, which has no models."""
         await self.released.wait()
-        return (0, 1, [])
+        return [] if call == self.ledger.write else (0, 1, [])
 
     async def forget(self) -> None:
-        """Nothing trains."""
+        """A training that may hold what is not stored any more."""
+        self.trainings_ended += 1
 
     async def erase(self, *, user: str = "", guild: str = "") -> int:
         """The second store."""
@@ -60,3 +63,4 @@ async def test_a_caller_that_goes_away_leaves_no_half_erasure(method: str, reque
 
     assert application.erased == [erased]
     assert application.erasures == set()
+    assert application.trainings_ended == 1

@@ -12,7 +12,7 @@ class Role(StrEnum):
     LABELLER = "labeller"
     """Labels what models disagree about, and sees totals."""
     OPERATOR = "operator"
-    """Runs the pipeline: everything but erasure and consent."""
+    """Runs the pipeline: everything but erasure, consent and backups."""
     ADMIN = "admin"
     """Everything."""
 
@@ -32,6 +32,7 @@ ROLES: Final[dict[str, frozenset[Role]]] = {
     "/becas.ft.v1.DatasetService/GetExample": _OPERATOR,
     "/becas.ft.v1.DatasetService/Forget": _ADMIN,
     "/becas.ft.v1.DatasetService/SetConsent": _ADMIN,
+    "/becas.ft.v1.DatasetService/Backup": _ADMIN,
     "/becas.ft.v1.TrainingService/Train": _OPERATOR,
     "/becas.ft.v1.TrainingService/GetJob": _OPERATOR,
     "/becas.ft.v1.TrainingService/ListJobs": _OPERATOR,

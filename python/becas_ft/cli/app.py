@@ -9,6 +9,7 @@ import typer
 from becas_ft import errors
 from becas_ft.cli.access import access
 from becas_ft.cli.audit import audit
+from becas_ft.cli.backup import backup
 from becas_ft.cli.consent import consent
 from becas_ft.cli.demo.command import demo
 from becas_ft.cli.events import events
@@ -21,6 +22,7 @@ from becas_ft.cli.models import models
 from becas_ft.cli.promote import promote
 from becas_ft.cli.redact import redact
 from becas_ft.cli.report import report
+from becas_ft.cli.restore import restore
 from becas_ft.cli.rollback import rollback
 from becas_ft.cli.serve import serve
 from becas_ft.cli.shadow import shadow
@@ -62,6 +64,8 @@ app.command()(events)
 app.command()(forget)
 app.command()(consent)
 app.command()(redact)
+app.command()(backup)
+app.command()(restore)
 app.command()(verify)
 
 

@@ -23,6 +23,9 @@ _MAXIMUM_DATABASES = 64
 _DATA_FILE = "data.mdb"
 # A disk with less than this is full: it could not take even a small commit.
 _NEARLY_NOTHING = 64 << 10
+_SCHEMA = b"schema"
+_REWRITE_DUE = "rewrite_due"
+_NUMBER_BYTES = 8
 
 
 class LedgerError(Exception):
@@ -54,8 +57,9 @@ class ReadTransaction:
 
     def get(self, table: Table[KeyT, MessageT], key: KeyT) -> MessageT | None:
         """The record of a key, or None."""
-        raw = self._transaction.get(table.encode_key(key), db=self._databases[table.name])
-        return None if raw is None else _decode(table, key, bytes(raw))
+        encoded = table.encode_key(key)
+        raw = self._transaction.get(encoded, db=self._databases[table.name])
+        return None if raw is None else _decode(table, encoded, bytes(raw))
 
     def scan(
         self,
@@ -76,14 +80,16 @@ class ReadTransaction:
                 if found and after is not None and cursor.key() == target:
                     found = cursor.next()
             while found and bytes(cursor.key()).startswith(start):
-                key = table.decode_key(bytes(cursor.key()))
-                yield key, _decode(table, key, bytes(cursor.value()))
+                encoded = bytes(cursor.key())
+                message = _decode(table, encoded, bytes(cursor.value()))
+                yield table.decode_key(encoded), message
                 found = cursor.prev() if reverse else cursor.next()
 
     def number(self, name: str) -> int:
         """A named number; 0 where it was never set."""
-        raw = self._transaction.get(b"number:" + name.encode(), db=self._databases[META])
-        return int.from_bytes(bytes(raw)) if raw else 0
+        key = b"number:" + name.encode()
+        raw = self._transaction.get(key, db=self._databases[META])
+        return 0 if raw is None else int.from_bytes(_unseal(META, key, bytes(raw)))
 
     def last(self, table: Table[KeyT, MessageT]) -> tuple[KeyT, MessageT] | None:
         """The record with the greatest key, or None."""
@@ -94,15 +100,33 @@ class ReadTransaction:
         entries: int = self._transaction.stat(self._databases[table.name])["entries"]
         return entries
 
+    def problems(self) -> list[str]:
+        """Every record that is damaged, a line each; reads everything."""
+        found = []
+        for table in TABLES:
+            with self._transaction.cursor(db=self._databases[table.name]) as cursor:
+                for key, raw in cursor:
+                    try:
+                        _decode(table, bytes(key), bytes(raw))
+                    except LedgerError as error:
+                        found.append(str(error))
+        with self._transaction.cursor(db=self._databases[META]) as cursor:
+            for key, raw in cursor:
+                try:
+                    _unseal(META, bytes(key), bytes(raw))
+                except LedgerError as error:
+                    found.append(str(error))
+        return found
+
 
 class WriteTransaction(ReadTransaction):
     """A view that can change; one at a time."""
 
     def put(self, table: Table[KeyT, MessageT], key: KeyT, message: MessageT) -> None:
         """Stores a record in the place of any earlier one."""
-        body = message.SerializeToString(deterministic=True)
-        value = zlib.crc32(body).to_bytes(4) + body
-        self._transaction.put(table.encode_key(key), value, db=self._databases[table.name])
+        encoded = table.encode_key(key)
+        value = _seal(encoded, message.SerializeToString(deterministic=True))
+        self._transaction.put(encoded, value, db=self._databases[table.name])
 
     def delete(self, table: Table[KeyT, MessageT], key: KeyT) -> bool:
         """Removes a record; whether there was one."""
@@ -110,7 +134,12 @@ class WriteTransaction(ReadTransaction):
 
     def set_number(self, name: str, value: int) -> None:
         """Sets a named number: a cursor, a sequence."""
-        self._transaction.put(b"number:" + name.encode(), value.to_bytes(8), db=self._databases[META])
+        key = b"number:" + name.encode()
+        self._transaction.put(key, _seal(key, value.to_bytes(8)), db=self._databases[META])
+
+    def owe_rewrite(self) -> None:
+        """Marks that erased bytes lie on free pages: a `Ledger.compact` that a crash prevents is made up for."""
+        self.set_number(_REWRITE_DUE, 1)
 
     def next_number(self, table: Table[int, MessageT]) -> int:
         """One more than the greatest key ever used; numbers of deleted records are not given again."""
@@ -118,17 +147,17 @@ class WriteTransaction(ReadTransaction):
         meta = self._databases[META]
         raw = self._transaction.get(name, db=meta)
         last = self.last(table)
-        number = max(int.from_bytes(raw) if raw else 1, last[0] + 1 if last else 1)
-        self._transaction.put(name, (number + 1).to_bytes(8), db=meta)
+        number = max(1 if raw is None else int.from_bytes(_unseal(META, name, bytes(raw))), last[0] + 1 if last else 1)
+        self._transaction.put(name, _seal(name, (number + 1).to_bytes(8)), db=meta)
         return number
 
     def check_version(self, version: int) -> None:
         """Marks a new ledger with the version; raises LedgerError where an old one has another."""
         meta = self._databases[META]
-        raw = self._transaction.get(b"schema", db=meta)
+        raw = self._transaction.get(_SCHEMA, db=meta)
         if raw is None:
-            self._transaction.put(b"schema", version.to_bytes(8), db=meta)
-        elif (found := int.from_bytes(raw)) != version:
+            self._transaction.put(_SCHEMA, _seal(_SCHEMA, version.to_bytes(8)), db=meta)
+        elif (found := int.from_bytes(_version(bytes(raw)))) != version:
             raise LedgerError(
                 f"the ledger has schema {found}, this program reads {version}: use the version that wrote it"
             )
@@ -154,6 +183,8 @@ class Ledger:
         self._gate = _Gate()
         self._open()
         self.write(_check_version)
+        if self.read(_owes_rewrite):
+            self.compact()
 
     def read(self, view: Callable[[ReadTransaction], Result]) -> Result:
         """Runs a function on a consistent view; it must not keep the transaction."""
@@ -200,6 +231,24 @@ class Ledger:
                 shutil.rmtree(compacted)
             except (lmdb.Error, OSError) as error:
                 raise self._failure(error) from error
+        if self.read(_owes_rewrite):
+            self.write(_rewritten)
+
+    def copy_to(self, folder: Path) -> None:
+        """Copies the ledger, as of one moment, into a new folder; readers and writers go on.
+
+        Raises: LedgerFullError where the disk is full; LedgerError where the copy cannot be made otherwise.
+        """
+        self._check_process()
+        folder.mkdir(mode=0o700)
+        try:
+            with self._gate.shared():
+                self._environment.copy(str(folder), compact=True)
+        except lmdb.Error as error:
+            # Only the copy failed: what is written to the ledger itself is not in doubt.
+            if _is_full(self._path):
+                raise LedgerFullError("no space is left on the disk for a copy of the ledger: free some") from error
+            raise LedgerError("the ledger cannot be copied: verify it") from error
 
     def _failure(self, error: lmdb.Error | OSError) -> LedgerError:
         full = isinstance(error, lmdb.DiskError) or (isinstance(error, OSError) and error.errno == errno.ENOSPC)
@@ -289,12 +338,31 @@ def _is_full(path: Path) -> bool:
     return disk.f_bavail * disk.f_frsize < _NEARLY_NOTHING
 
 
-def _decode(table: Table[KeyT, MessageT], key: KeyT, raw: bytes) -> MessageT:
+def _decode(table: Table[KeyT, MessageT], key: bytes, raw: bytes) -> MessageT:
+    return table.message.FromString(_unseal(table.name, key, raw))
+
+
+def _seal(key: bytes, body: bytes) -> bytes:
+    """The value with a checksum over it and its key, so that neither can change unseen."""
+    return zlib.crc32(key + body).to_bytes(4) + body
+
+
+def _unseal(table: str, key: bytes, raw: bytes) -> bytes:
     checksum, body = raw[:4], raw[4:]
-    if zlib.crc32(body).to_bytes(4) != checksum:
-        record = f"{table.name}: record {key}"
+    if zlib.crc32(key + body).to_bytes(4) != checksum:
+        record = f"{table}: record {_shown(key)}"
         raise LedgerError(f"{record} is damaged: restore the ledger from a backup", record)
-    return table.message.FromString(body)
+    return body
+
+
+def _shown(key: bytes) -> str:
+    """A key for people: numbers are eight bytes, and no text that is a key has so few."""
+    return str(int.from_bytes(key)) if len(key) == _NUMBER_BYTES else key.decode(errors="backslashreplace")
+
+
+def _version(raw: bytes) -> bytes:
+    """The schema's number; that of the first schema has no checksum."""
+    return raw if len(raw) == _NUMBER_BYTES else _unseal(META, _SCHEMA, raw)
 
 
 def _seek_before(cursor: lmdb.Cursor, before: bytes | None, prefix: bytes) -> bool:
@@ -303,6 +371,14 @@ def _seek_before(cursor: lmdb.Cursor, before: bytes | None, prefix: bytes) -> bo
     if end is not None and cursor.set_range(end):
         return bool(cursor.prev())
     return bool(cursor.last())
+
+
+def _owes_rewrite(transaction: ReadTransaction) -> bool:
+    return bool(transaction.number(_REWRITE_DUE))
+
+
+def _rewritten(transaction: WriteTransaction) -> None:
+    transaction.set_number(_REWRITE_DUE, 0)
 
 
 def _check_version(transaction: WriteTransaction) -> None:

@@ -1,7 +1,7 @@
 """Every database of the ledger: its name, its key, and the message that it holds.
 
-Keys are text or unsigned 64-bit numbers (big-endian, so that they sort). A value is the CRC-32 of the
-message's bytes (4 bytes, big-endian), then the bytes. Names carry their version; a change of layout makes a
+Keys are text or unsigned 64-bit numbers (big-endian, so that they sort). A value is a CRC-32 over the key
+and the message's bytes (4 bytes, big-endian), then the bytes. Names carry their version; a change of layout makes a
 new name and a migration.
 """
 
@@ -13,7 +13,7 @@ from google.protobuf.message import Message
 from becas.ft.ledger.v1 import records_pb2
 from becas.ft.v1 import model_pb2, published_event_pb2, shadow_pb2, training_pb2
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 META = "meta"
 
 MessageT = TypeVar("MessageT", bound=Message)

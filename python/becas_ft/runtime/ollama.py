@@ -47,6 +47,9 @@ if TYPE_CHECKING:
 
 REMEDY = "start it with `ollama serve`, or set OLLAMA_HOST or the runtime's host to where it listens"
 HEALTH_SECONDS = 2.0
+# A server that takes a request and says nothing must not stop whoever asks for good.
+_CALL_SECONDS = 60.0
+_CREATE_SECONDS = 1800.0
 _BLOB = re.compile(r"sha256[-:]([0-9a-f]{64})")
 _INSTRUCTION = re.compile(r"^(FROM|ADAPTER)\s+(\S.*?)\s*$", re.MULTILINE)
 _LATEST = ":latest"
@@ -108,22 +111,26 @@ class OllamaRuntime:
         """See `Runtime.create`."""
         async with self._creating:
             with _translated(definition.name):
-                await self._create(definition)
+                async with asyncio.timeout(_CREATE_SECONDS):
+                    await self._create(definition)
 
     async def copy(self, source: str, alias: str) -> None:
         """See `Runtime.copy`."""
         with _translated(source):
-            await self._client.copy(source, alias)
+            async with asyncio.timeout(_CALL_SECONDS):
+                await self._client.copy(source, alias)
 
     async def delete(self, name: str) -> None:
         """See `Runtime.delete`. Ollama's copies stand on their own, so no alias is ever left pointing at nothing."""
         with _translated(name):
-            await self._client.delete(name)
+            async with asyncio.timeout(_CALL_SECONDS):
+                await self._client.delete(name)
 
     async def list(self) -> Sequence[ModelSummary]:
         """See `Runtime.list`."""
         with _translated(""):
-            listed = await self._client.list()
+            async with asyncio.timeout(_CALL_SECONDS):
+                listed = await self._client.list()
         summaries = [
             ModelSummary(name=_short(each.model or ""), digest=each.digest or "", size=int(each.size or 0))
             for each in listed.models
@@ -133,7 +140,8 @@ class OllamaRuntime:
     async def show(self, name: str) -> ModelDetails:
         """See `Runtime.show`."""
         with _translated(name):
-            shown = await self._client.show_whole(name)
+            async with asyncio.timeout(_CALL_SECONDS):
+                shown = await self._client.show_whole(name)
         modelfile = str(shown.get("modelfile", ""))
         files = {keyword: Path(value) for keyword, value in _INSTRUCTION.findall(modelfile)}
         base = files.get("FROM")
@@ -362,7 +370,7 @@ def _translated(name: str) -> Iterator[None]:
         yield
     except ollama.ResponseError as error:
         raise _refusal(name, error) from error
-    except (httpx.TransportError, ConnectionError) as error:
+    except (httpx.TransportError, ConnectionError, TimeoutError) as error:
         raise RuntimeUnavailable("Ollama does not answer", remedy=REMEDY) from error
     except ValueError as error:
         raise RuntimeUnavailable("what answers is not Ollama", remedy=REMEDY) from error

@@ -37,6 +37,9 @@ STREAMS: Final = 64
 _SCHEME: Final = "bearer "
 _REMEDY: Final = "send the metadata `authorization: Bearer TOKEN`; `becas-ft access token add` makes one"
 
+OPERATOR: Final = "operator"
+"""Who did something, where the caller says nothing of himself."""
+
 _caller: ContextVar[Token | None] = ContextVar("caller", default=None)
 
 

@@ -28,7 +28,7 @@ from becas_ft.errors import ListenError
 from becas_ft.ledger import Ledger
 from becas_ft.observability import Metrics
 from becas_ft.rollout.promotion import Promoter
-from becas_ft.server import pipeline, rollout
+from becas_ft.server import backup, pipeline, rollout
 from becas_ft.server.access import Access, AccessInterceptor, open_access
 from becas_ft.server.application import Application
 from becas_ft.server.channelz import channelz_port
@@ -147,10 +147,15 @@ async def open_application(config: Config) -> AsyncIterator[Application]:
     access = open_access(config)
     data_dir = config.store.data_dir
     core = await asyncio.to_thread(Core, str(data_dir), config.core_json(), config.store.key_path)
+    # Only whoever has the store open knows that no other server is at it.
+    await asyncio.to_thread(backup.sweep, data_dir)
     writers = ThreadPoolExecutor(config.server.ingest_threads, "ingest")
     readers = ThreadPoolExecutor(config.server.reader_threads, "read")
     metrics = Metrics()
     metrics.add_core(core.metrics)
+    if damaged := core.metrics()["damaged_records"]:
+        remedy = "stop the server and run `becas-ft verify`, which names them"
+        _log.error("store_damaged", records=int(damaged), remedy=remedy)
     async with AsyncExitStack() as parts:
         parts.push_async_callback(asyncio.to_thread, core.close)
         for pool in (writers, readers):

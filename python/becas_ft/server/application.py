@@ -46,6 +46,8 @@ class Application:
         promoter: moves aliases.
         erasures: under way; a stop waits for them.
         not_ready: parts that keep events from being taken.
+        both_stores: held by whatever changes both stores, one after the other, and by a backup: it never falls between.
+        backing_up: held while a backup is taken.
     """
 
     config: Config
@@ -64,6 +66,8 @@ class Application:
     promoter: Promoter
     erasures: set["asyncio.Task[Any]"] = field(default_factory=set)
     not_ready: set[str] = field(default_factory=set)
+    both_stores: asyncio.Lock = field(default_factory=asyncio.Lock)
+    backing_up: asyncio.Lock = field(default_factory=asyncio.Lock)
 
     async def write(
         self, call: Callable[Arguments, Result], *args: Arguments.args, **kwargs: Arguments.kwargs

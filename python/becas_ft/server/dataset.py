@@ -2,15 +2,17 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Coroutine
+from contextlib import aclosing
 from functools import partial
 from typing import Any, TypeVar
 
-from becas.ft.v1 import dataset_pb2, model_pb2
+from becas.ft.v1 import backup_pb2, dataset_pb2, model_pb2
 from becas_ft.errors import InvalidArgumentError
 from becas_ft.ledger import WriteTransaction
 from becas_ft.ledger.schema import MODELS
 from becas_ft.rollout import audit, registry
-from becas_ft.server.access import signed
+from becas_ft.server import backup
+from becas_ft.server.access import OPERATOR, signed
 from becas_ft.server.application import Application
 from becas_ft.server.service import Context, decode
 
@@ -62,26 +64,37 @@ class DatasetService:
         examples = await self._to_its_end(self._set_consent(guild_id, granted=consent.granted))
         return dataset_pb2.SetConsentResponse(examples=examples).SerializeToString()
 
+    async def Backup(self, request: bytes, context: Context) -> AsyncIterator[bytes]:
+        """Files, then the manifest."""
+        del context
+        decode(backup_pb2.BackupRequest, request)
+        async with aclosing(backup.take(self._application)) as pieces:
+            async for piece in pieces:
+                yield piece.SerializeToString()
+
     async def _forget(self, user_id: str) -> dataset_pb2.ForgetResponse:
-        examples, other_records, datasets = await self._application.write(self._core.forget, user_id)
-        other_records += await self._application.tester.erase(user=self._core.pseudonym("user", user_id))
-        if examples:
-            await self._application.jobs.forget()
-        entry = _entry("forget", f"{examples} examples and {other_records} other records of a member erased")
-        mark = partial(_mark, datasets=datasets, entry=entry)
-        models = await self._application.write(self._application.ledger.write, mark)
+        application = self._application
+        async with application.both_stores:
+            examples, other_records, datasets = await application.write(self._core.forget, user_id)
+            other_records += await application.tester.erase(user=self._core.pseudonym("user", user_id))
+            # Also where nothing is stored any more: a training may hold what was evicted since it began.
+            await application.jobs.forget()
+            entry = _entry("forget", f"{examples} examples and {other_records} other records of a member erased")
+            mark = partial(_mark, datasets=datasets, entry=entry)
+            models = await application.write(application.ledger.write, mark)
         return dataset_pb2.ForgetResponse(
             examples=examples, other_records=other_records, datasets=datasets, models=models
         )
 
     async def _set_consent(self, guild_id: str, *, granted: bool) -> int:
-        examples = await self._application.write(self._core.set_consent, guild_id, granted)
-        if examples:
-            await self._application.jobs.forget()
-        if not granted:
-            await self._application.tester.erase(guild=self._core.pseudonym("guild", guild_id))
-        entry = _entry("consent", "granted" if granted else f"withdrawn: {examples} examples of a guild erased")
-        await self._application.write(self._application.ledger.write, partial(audit.append, entry=entry))
+        application = self._application
+        async with application.both_stores:
+            examples = await application.write(self._core.set_consent, guild_id, granted)
+            if not granted:
+                await application.tester.erase(guild=self._core.pseudonym("guild", guild_id))
+                await application.jobs.forget()
+            entry = _entry("consent", "granted" if granted else f"withdrawn: {examples} examples of a guild erased")
+            await application.write(application.ledger.write, partial(audit.append, entry=entry))
         return examples
 
     async def _to_its_end(self, work: Coroutine[Any, Any, Result]) -> Result:
@@ -94,7 +107,7 @@ class DatasetService:
 
 def _entry(action: str, what: str) -> model_pb2.AuditEntry:
     """What the audit log says of an erasure: who and how much, never of whom."""
-    entry = model_pb2.AuditEntry(action=action, actor=signed("operator"), reason=what)
+    entry = model_pb2.AuditEntry(action=action, actor=signed(OPERATOR), reason=what)
     entry.time.GetCurrentTime()
     return entry
 

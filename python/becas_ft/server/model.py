@@ -9,12 +9,11 @@ from becas_ft.ledger import ReadTransaction, WriteTransaction
 from becas_ft.rollout import audit, names, registry
 from becas_ft.runtime.errors import ModelNotFound
 from becas_ft.server import checks, rollout
-from becas_ft.server.access import signed
+from becas_ft.server.access import OPERATOR, signed
 from becas_ft.server.application import Application
 from becas_ft.server.service import Context
 
 _AUDIT_PAGE: Final = 100
-_PERSON: Final = "operator"
 
 
 class ModelService:
@@ -79,7 +78,7 @@ class ModelService:
         switch = await rollout.promote(
             self._application,
             checks.model_name("model", request.model),
-            actor=signed(checks.free_text(self._core, "actor", request.actor) or _PERSON),
+            actor=signed(checks.free_text(self._core, "actor", request.actor) or OPERATOR),
             reason=checks.free_text(self._core, "reason", request.reason),
             force=request.force,
             request_id=checks.request_key(self._core, request.request_id),
@@ -95,7 +94,7 @@ class ModelService:
         switch = await rollout.rollback(
             self._application,
             checks.category(request.category),
-            actor=signed(checks.free_text(self._core, "actor", request.actor) or _PERSON),
+            actor=signed(checks.free_text(self._core, "actor", request.actor) or OPERATOR),
             reason=checks.free_text(self._core, "reason", checks.required("reason", request.reason)),
             to_version=request.to_version if request.HasField("to_version") else None,
             request_id=checks.request_key(self._core, request.request_id),

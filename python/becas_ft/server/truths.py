@@ -35,7 +35,8 @@ async def take(application: Application) -> int:
     """Consumes the core's outbox once; how many truths that gave."""
     # A correction may follow its request at once: the request must be on disk first.
     await application.tester.flush()
-    return await application.write(truth.consume, application.ledger, application.core)
+    async with application.both_stores:
+        return await application.write(truth.consume, application.ledger, application.core)
 
 
 async def end_trials(application: Application) -> list[str]:

@@ -9,6 +9,7 @@ def erase(transaction: WriteTransaction, *, user: str = "", guild: str = "") -> 
 
     Compact the ledger afterwards: free pages keep the bytes until then.
     """
+    transaction.owe_rewrite()
     requests = [
         key
         for key, request in transaction.scan(REQUESTS)

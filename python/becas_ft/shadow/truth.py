@@ -9,7 +9,9 @@ from becas_ft.ledger.schema import PAIRS, REQUESTS
 from becas_ft.rollout import registry
 from becas_ft.shadow import grade
 
-_OUTBOX_CURSOR = "outbox"
+OUTBOX_CURSOR = "outbox"
+"""The ledger's number: the last correction of the core's outbox that was consumed."""
+
 _RESOLVED = "resolved"
 _PAGE = 1_000
 
@@ -67,7 +69,7 @@ def consume(ledger: Ledger, outbox: Outbox) -> int:
     """
     judged = 0
     while True:
-        after = ledger.read(lambda transaction: transaction.number(_OUTBOX_CURSOR))
+        after = ledger.read(lambda transaction: transaction.number(OUTBOX_CURSOR))
         entries = outbox.outbox(after, _PAGE)
         if not entries:
             return judged
@@ -78,7 +80,7 @@ def consume(ledger: Ledger, outbox: Outbox) -> int:
                 entry = json.loads(text)
                 if entry["verified"] and entry["label"] is not None:
                     count += _apply(transaction, entry["request"], entry["label"], entry["guild"] or "")
-            transaction.set_number(_OUTBOX_CURSOR, entries[-1][0])
+            transaction.set_number(OUTBOX_CURSOR, entries[-1][0])
             return count
 
         judged += ledger.write(apply)

@@ -150,6 +150,18 @@ impl Core {
         py.enter_core(|| self.0.verify())
     }
 
+    fn repair(&self, py: Python<'_>) -> PyResult<Vec<String>> {
+        py.enter_core(|| self.0.repair())
+    }
+
+    fn copy_to(&self, py: Python<'_>, directory: &str) -> PyResult<()> {
+        py.enter_core(|| self.0.copy_to(Path::new(directory)))
+    }
+
+    fn outbox_end(&self, py: Python<'_>) -> PyResult<u64> {
+        py.enter_core(|| self.0.store().outbox_end())
+    }
+
     fn close(&self, py: Python<'_>) -> PyResult<()> {
         py.enter_core(|| {
             self.0.close();

@@ -1,6 +1,8 @@
-//! Erasure: people, guilds, age; and proof that what is stored is sound.
+//! Erasure: people, guilds, age; copies; and proof that what is stored is sound.
 
-use super::Engine;
+use std::path::Path;
+
+use super::{ENVIRONMENT, Engine};
 use crate::{error::Result, pseudonym::IdKind, store::Forgotten};
 
 impl Engine {
@@ -28,5 +30,15 @@ impl Engine {
     /// Problems found by reading everything; empty when sound.
     pub fn verify(&self) -> Result<Vec<String>> {
         Ok(self.store.verify()?.problems)
+    }
+
+    /// Drops what is damaged; the problems that there were.
+    pub fn repair(&self) -> Result<Vec<String>> {
+        Ok(self.store.repair()?.problems)
+    }
+
+    /// Copies the store, as of one moment, into `{directory}/examples`; without the key.
+    pub fn copy_to(&self, directory: &Path) -> Result<()> {
+        self.store.copy_to(&directory.join(ENVIRONMENT))
     }
 }

@@ -43,6 +43,7 @@ impl Engine {
             ("map_bytes", environment.map_bytes as f64),
             ("used_bytes", environment.used_bytes as f64),
             ("readers", f64::from(environment.readers)),
+            ("damaged_records", store.damaged_records as f64),
         ]))
     }
 }

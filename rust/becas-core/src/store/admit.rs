@@ -362,7 +362,7 @@ impl<'a, 'e> Plan<'a, 'e> {
         let Some((key, bytes)) = found else { return Ok(None) };
         let Some(first) = schema::number_from_key(key) else { return Ok(None) };
         let offset = usize::try_from(number - first).unwrap_or(usize::MAX);
-        Ok(Chunk::decode(first, bytes)?.entries.into_iter().nth(offset))
+        Ok(Chunk::entries(first, bytes).into_iter().nth(offset))
     }
 
     /// The example that answers for an input. A damaged one cannot defend its place; `verify` names it.
@@ -406,9 +406,7 @@ impl<'a, 'e> Plan<'a, 'e> {
     /// Drops events from memory that are past the window, a few chunks at a time.
     fn trim(&mut self, chunks: usize) -> std::result::Result<(), Failure> {
         for _ in 0..chunks {
-            let Some((key, bytes)) = self.tables.remembered.first(self.txn)? else { break };
-            let Some(first) = schema::number_from_key(key) else { break };
-            let chunk = Chunk::decode(first, bytes)?;
+            let Some((first, chunk)) = self.oldest_chunk()? else { break };
             let old = self.now_ms.saturating_sub(chunk.arrived_ms) > self.rules.window_ms;
             if !old && self.index.known_events() <= self.rules.window_events {
                 break;
@@ -421,6 +419,24 @@ impl<'a, 'e> Plan<'a, 'e> {
             self.index.oldest_remembered = first + chunk.entries.len() as u64;
         }
         Ok(())
+    }
+
+    /// The first chunk; a damaged one is as old as the next that can be read, since they came in this order.
+    fn oldest_chunk(&self) -> std::result::Result<Option<(u64, Chunk)>, Failure> {
+        let mut damaged = None;
+        for found in self.tables.remembered.iter(self.txn)? {
+            let (key, bytes) = found?;
+            let Some(first) = schema::number_from_key(key) else { break };
+            match (Chunk::decode(first, bytes), damaged.take()) {
+                (Ok(chunk), None) => return Ok(Some((first, chunk))),
+                (Ok(next), Some((first, entries))) => {
+                    return Ok(Some((first, Chunk { arrived_ms: next.arrived_ms, entries })));
+                }
+                (Err(_), None) => damaged = Some((first, Chunk::entries(first, bytes))),
+                (Err(_), before) => damaged = before,
+            }
+        }
+        Ok(damaged.map(|(first, entries)| (first, Chunk { arrived_ms: self.now_ms, entries })))
     }
 }
 

@@ -155,6 +155,11 @@ impl Counters {
         *last
     }
 
+    /// The last sequence given out; 0 before the first.
+    pub(super) const fn last_sequence(&self, category: Category) -> u64 {
+        self.sequences[category as usize - 1]
+    }
+
     pub(super) fn encode(&self) -> Vec<u8> {
         let mut writer = Writer::new(VERSION);
         writer.number(self.remembered).number(self.arrivals).number(self.outbox);

@@ -35,7 +35,7 @@ fn encode(filed_ms: i64, mut ids: Vec<ExampleId>) -> Vec<u8> {
     fields.finish()
 }
 
-fn read(bytes: &[u8]) -> Result<(i64, Vec<ExampleId>)> {
+pub(super) fn read(bytes: &[u8]) -> Result<(i64, Vec<ExampleId>)> {
     let mut reader = Reader::new(bytes, VERSION, "a dataset")?;
     let filed_ms = reader.time().ok_or_else(|| damaged("a dataset"))?;
     let ids = runs(reader.rest()).ok_or_else(|| damaged("a dataset"))?;
@@ -78,7 +78,8 @@ impl Writer {
             let mut filed = Vec::new();
             for found in plan.tables.datasets.iter(plan.txn)? {
                 let (key, bytes) = found?;
-                filed.push((read(bytes)?.0, key.to_vec()));
+                // What cannot be read goes first.
+                filed.push((read(bytes).map_or(i64::MIN, |(filed_ms, _)| filed_ms), key.to_vec()));
             }
             filed.sort_unstable();
             for (_, key) in &filed[..excess] {

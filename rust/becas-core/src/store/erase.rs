@@ -7,6 +7,7 @@ use heed::types::Bytes;
 use super::{
     admit::Plan,
     codec::{self, Record},
+    consent::Word,
     environment::{Environment, Failure},
     read::after,
     remembered::{Chunk, Entry, Fate},
@@ -97,7 +98,7 @@ impl Writer {
     ) -> Result<Forgotten> {
         self.now_ms = now_ms;
         self.transact(0, true, |plan| {
-            plan.tables.consent.put(plan.txn, &guild.0, &[u8::from(granted)])?;
+            plan.tables.consent.put(plan.txn, &guild.0, &Word { guild, granted }.encode())?;
             plan.index.set_consent(guild, granted);
             if granted { Ok(()) } else { plan.owe_rewrite() }
         })?;
@@ -115,7 +116,10 @@ impl Writer {
         failpoint!("erase::owed");
         let mut ids = Vec::new();
         for category in Category::ALL {
-            ids.append(&mut self.matching(category, |record| whose.example(record))?);
+            // What cannot be read cannot be shown to concern nobody.
+            ids.append(&mut self.matching(category, |id, bytes| {
+                codec::decode(id, bytes).map_or(true, |record| whose.example(&record))
+            })?);
         }
         forgotten.datasets = self.datasets_with(&ids)?;
         forgotten.examples = self.delete(&ids, Fate::Erased)?;
@@ -142,7 +146,7 @@ impl Writer {
     fn matching(
         &self,
         category: Category,
-        matches: impl Fn(&Record<'_>) -> bool,
+        matches: impl Fn(ExampleId, &[u8]) -> bool,
     ) -> Result<Vec<ExampleId>> {
         matching(&self.shared.environment, category, matches)
     }
@@ -172,7 +176,10 @@ impl Writer {
             .collect();
         let mut expired = 0;
         for (category, oldest) in &ages {
-            let ids = self.matching(*category, |record| record.header.time_ms < *oldest)?;
+            let ids = self.matching(*category, |id, bytes| {
+                codec::decode_unchecked(id, bytes)
+                    .is_some_and(|record| record.header.time_ms < *oldest)
+            })?;
             expired += self.delete(&ids, Fate::Gone)?;
             failpoint!("expire::deleted");
         }
@@ -199,11 +206,11 @@ impl Writer {
     }
 }
 
-/// The examples of a category that match; a damaged one matches by what of it can be read.
+/// The examples of a category that match.
 fn matching(
     environment: &Environment,
     category: Category,
-    matches: impl Fn(&Record<'_>) -> bool,
+    matches: impl Fn(ExampleId, &[u8]) -> bool,
 ) -> Result<Vec<ExampleId>> {
     let mut ids = Vec::new();
     let mut cursor = None;
@@ -212,7 +219,7 @@ fn matching(
             let mut last = None;
             for found in after(tables, txn, Some(category), cursor)?.take(LOOKED_AT_ONCE) {
                 let (id, bytes) = found?;
-                if codec::decode_unchecked(id, bytes).is_some_and(|record| matches(&record)) {
+                if matches(id, bytes) {
                     ids.push(id);
                 }
                 last = Some(id);
@@ -237,42 +244,46 @@ impl Plan<'_, '_> {
         let Some(bytes) = found.map(<[u8]>::to_vec) else { return Ok(()) };
         match codec::decode_unchecked(id, &bytes) {
             Some(record) => self.remove(id, &record.header, record.label(), fate),
-            None => Ok(()),
+            // Nothing of it is known, so nothing refers to it.
+            None => {
+                self.tables.examples.delete(self.txn, &id.key())?;
+                Ok(())
+            }
         }
     }
 
     fn erase_waiting(&mut self, whose: Whose) -> std::result::Result<u64, Failure> {
-        let pending = self.delete_where(self.tables.pending, |bytes| {
+        let pending = self.delete_where(self.tables.pending, |_, bytes| {
             Ok(whose.correction(&Filed::decode(bytes)?.correction))
         })?;
         for key in &pending {
             self.no_longer_waits(key);
         }
-        let outbox = self.delete_where(self.tables.outbox, |bytes| {
+        let outbox = self.delete_where(self.tables.outbox, |_, bytes| {
             Ok(whose.correction(&Filed::decode(bytes)?.correction))
         })?;
-        let labelling = self.delete_where(self.tables.labelling, |bytes| {
+        let labelling = self.delete_where(self.tables.labelling, |_, bytes| {
             Ok(whose.labelling(&Labelling::decode(bytes)?))
         })?;
         Ok((pending.len() + outbox.len() + labelling.len()) as u64)
     }
 
-    fn no_longer_waits(&mut self, key: &[u8]) {
+    pub(super) fn no_longer_waits(&mut self, key: &[u8]) {
         if let Some(original) = schema::pseudonym_from_key(key) {
             self.index.remove_pending(original);
         }
     }
 
-    fn delete_where(
+    pub(super) fn delete_where(
         &mut self,
         table: heed::Database<'static, Bytes, Bytes>,
-        matches: impl Fn(&[u8]) -> Result<bool>,
+        matches: impl Fn(&[u8], &[u8]) -> Result<bool>,
     ) -> std::result::Result<Vec<Vec<u8>>, Failure> {
         let mut keys = Vec::new();
         for found in table.iter(self.txn)? {
             let (key, bytes) = found?;
             // What cannot be read cannot be shown to concern nobody.
-            if matches(bytes).unwrap_or(true) {
+            if matches(key, bytes).unwrap_or(true) {
                 keys.push(key.to_vec());
             }
         }
@@ -282,7 +293,39 @@ impl Plan<'_, '_> {
         Ok(keys)
     }
 
+    /// Leaves nothing of a damaged chunk but ids. They are as new as any: when they came cannot be told.
+    pub(super) fn keep_ids_of_damaged(&mut self) -> std::result::Result<(), Failure> {
+        let mut changed = Vec::new();
+        let mut chunks = self.tables.remembered.iter(self.txn)?.peekable();
+        while let Some(found) = chunks.next() {
+            let (key, bytes) = found?;
+            let Some(first) = schema::number_from_key(key) else { continue };
+            if Chunk::decode(first, bytes).is_ok() {
+                continue;
+            }
+            let next = match chunks.peek() {
+                Some(Ok((key, _))) => schema::number_from_key(key),
+                Some(Err(_)) | None => None,
+            };
+            let end = next.unwrap_or(self.index.counters.remembered);
+            let mut entries = Chunk::entries(first, bytes);
+            // Numbers in the place of ids that are lost, so that every later entry keeps its own number.
+            let lost = first + entries.len() as u64..end;
+            entries.extend(
+                lost.map(|number| Entry::erased(Pseudonym(u128::from(number).to_be_bytes()))),
+            );
+            changed.push((first, Chunk { arrived_ms: self.now_ms, entries }.encode()));
+        }
+        drop(chunks);
+        for (first, bytes) in changed {
+            self.tables.remembered.put(self.txn, &number_key(first), &bytes)?;
+        }
+        Ok(())
+    }
+
     fn erase_remembered(&mut self, whose: Whose) -> std::result::Result<u64, Failure> {
+        // What cannot be read cannot be shown to concern nobody.
+        self.keep_ids_of_damaged()?;
         let mut changed = Vec::new();
         let mut erased = 0;
         for found in self.tables.remembered.iter(self.txn)? {
@@ -310,13 +353,13 @@ impl Plan<'_, '_> {
         ages: &[(Category, i64)],
         oldest_waiting: i64,
     ) -> std::result::Result<(), Failure> {
-        let pending = self.delete_where(self.tables.pending, |bytes| {
+        let pending = self.delete_where(self.tables.pending, |_, bytes| {
             Ok(Filed::decode(bytes)?.arrived_ms < oldest_waiting)
         })?;
         for key in &pending {
             self.no_longer_waits(key);
         }
-        self.delete_where(self.tables.labelling, |bytes| {
+        self.delete_where(self.tables.labelling, |_, bytes| {
             Ok(match Labelling::decode(bytes)? {
                 Labelling::Solved { arrived_ms } => arrived_ms < oldest_waiting,
                 Labelling::Open(case) => ages.iter().any(|(category, oldest)| {

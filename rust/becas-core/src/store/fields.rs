@@ -92,6 +92,11 @@ impl<'a> Reader<'a> {
         if sealed { Ok(Self(&bytes[PREFIX..])) } else { Err(damaged(what)) }
     }
 
+    /// Of a damaged value, for what can still be told.
+    pub(super) fn unsealed(bytes: &'a [u8]) -> Self {
+        Self(bytes.get(PREFIX..).unwrap_or_default())
+    }
+
     pub(super) const fn is_empty(&self) -> bool {
         self.0.is_empty()
     }

@@ -3,17 +3,18 @@
 use heed::RoTxn;
 
 use super::{
-    codec,
+    codec, consent,
     counters::Counters,
     environment::{Environment, Tables, lmdb},
     fields::damaged,
     index::Index,
     remembered::Chunk,
     schema::{self, ExampleId},
+    waiting,
 };
 use crate::{
     error::{Error, Result},
-    pseudonym::{Key, Pseudonym},
+    pseudonym::Key,
 };
 
 /// Stamps a new store with version and key, or refuses one that has others.
@@ -64,47 +65,57 @@ pub(super) fn counters(tables: &Tables, txn: &RoTxn<'_>) -> Result<Counters> {
     Counters::decode(found.ok_or_else(|| damaged("the record of counters"))?)
 }
 
-/// Reads everything once.
+/// Reads everything once; the index, and how many records are damaged.
 ///
-/// A damaged example is left out, so that one bad page does not stop the service: reading it names it, and its input
-/// and id count as unknown.
-pub(super) fn index(tables: &Tables, txn: &RoTxn<'_>) -> Result<Index> {
+/// One bad page does not stop the service. `verify` names what is damaged, and until it is repaired:
+///
+/// - A damaged example is left out: reading it names it, and its input and id count as unknown.
+/// - Of a damaged chunk of remembered events the ids that still read like ids stay known; the others may be taken anew.
+/// - A damaged correction that waits is never applied.
+/// - A guild whose word is damaged has not consented.
+pub(super) fn index(tables: &Tables, txn: &RoTxn<'_>) -> Result<(Index, u64)> {
     let mut index = Index::default();
+    let mut damaged = 0;
     index.counters = counters(tables, txn)?;
     let examples = tables.examples.len(txn).map_err(lmdb)?;
     index.reserve(usize::try_from(examples).unwrap_or(0));
     for found in tables.examples.iter(txn).map_err(lmdb)? {
         let (key, bytes) = found.map_err(lmdb)?;
-        let Some(id) = ExampleId::from_key(key) else { return Err(damaged("a key of examples")) };
-        if let Ok(record) = codec::decode(id, bytes) {
-            index.load(id, &record.header);
+        match ExampleId::from_key(key).map(|id| (id, codec::decode(id, bytes))) {
+            Some((id, Ok(record))) => index.load(id, &record.header),
+            Some((_, Err(_))) | None => damaged += 1,
         }
     }
     index.oldest_remembered = index.counters.remembered;
     for found in tables.remembered.iter(txn).map_err(lmdb)? {
         let (key, bytes) = found.map_err(lmdb)?;
         let Some(first) = schema::number_from_key(key) else {
-            return Err(damaged("a key of remembered events"));
+            damaged += 1;
+            continue;
         };
+        damaged += u64::from(Chunk::decode(first, bytes).is_err());
         index.oldest_remembered = index.oldest_remembered.min(first);
-        for (number, entry) in (first..).zip(&Chunk::decode(first, bytes)?.entries) {
+        for (number, entry) in (first..).zip(&Chunk::entries(first, bytes)) {
             index.load_remembered(&entry.event, number);
         }
     }
     for found in tables.pending.iter(txn).map_err(lmdb)? {
-        let (key, _) = found.map_err(lmdb)?;
-        let original = schema::pseudonym_from_key(key);
-        index.load_pending(original.ok_or_else(|| damaged("a key of pending corrections"))?);
+        let (key, bytes) = found.map_err(lmdb)?;
+        damaged += u64::from(!waiting::is_whole(key, bytes));
+        if let Some(original) = schema::pseudonym_from_key(key) {
+            index.load_pending(original);
+        }
     }
     for found in tables.consent.iter(txn).map_err(lmdb)? {
-        let (key, granted) = found.map_err(lmdb)?;
-        let guild: Option<Pseudonym> = schema::pseudonym_from_key(key);
-        index.load_consent(
-            guild.ok_or_else(|| damaged("a key of consent"))?,
-            granted.first() == Some(&1),
-        );
+        let (key, bytes) = found.map_err(lmdb)?;
+        damaged += u64::from(!consent::is_whole(key, bytes));
+        let word = consent::decode(key, bytes).ok();
+        let guild = word.map(|word| word.guild).or_else(|| schema::pseudonym_from_key(key));
+        if let Some(guild) = guild {
+            index.load_consent(guild, word.is_some_and(|word| word.granted));
+        }
     }
-    Ok(index)
+    Ok((index, damaged))
 }
 
 /// Whether erased bytes may still lie in free pages, since a crash came before the rewrite.

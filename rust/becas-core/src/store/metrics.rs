@@ -35,6 +35,8 @@ pub struct Metrics {
     pub queued_bytes: u64,
     /// Event ids remembered now, of stored examples and others.
     pub known_events: u64,
+    /// Records that could not be read when everything was read last, at the start or by a repair.
+    pub damaged_records: u64,
 }
 
 /// What one transaction adds.
@@ -61,6 +63,7 @@ pub(super) struct Meter {
     commit_events: [AtomicU64; COMMIT_EVENTS_BOUNDS.len() + 1],
     map_changes: AtomicU64,
     pub(super) known_events: AtomicU64,
+    damaged_records: AtomicU64,
 }
 
 impl Meter {
@@ -85,6 +88,10 @@ impl Meter {
         self.map_changes.fetch_add(1, Relaxed);
     }
 
+    pub(super) fn found_damaged(&self, records: u64) {
+        self.damaged_records.store(records, Relaxed);
+    }
+
     pub(super) fn read(&self, queued_bytes: u64) -> Metrics {
         Metrics {
             duplicates: self.duplicates.load(Relaxed),
@@ -99,6 +106,7 @@ impl Meter {
             map_changes: self.map_changes.load(Relaxed),
             queued_bytes,
             known_events: self.known_events.load(Relaxed),
+            damaged_records: self.damaged_records.load(Relaxed),
         }
     }
 }

@@ -12,6 +12,7 @@ macro_rules! failpoint {
 
 mod admit;
 mod codec;
+mod consent;
 mod counters;
 mod datasets;
 pub(crate) mod directory;
@@ -130,13 +131,14 @@ impl Store {
             environment.rewrite()?;
             environment.sync_directory()?;
         }
-        let index = environment.read(load::index)?;
+        let (index, damaged) = environment.read(load::index)?;
         let shared = Arc::new(Shared {
             environment,
             queue: Queue::new(config.queue_bytes, config.commit_events),
             meter: Meter::default(),
             config: config.clone(),
         });
+        shared.meter.found_damaged(damaged);
         let rules = Rules {
             capacity: usize::try_from(config.capacity).unwrap_or(usize::MAX),
             consent_by_default: config.consent_by_default,
@@ -287,6 +289,24 @@ impl Store {
     /// returns how many examples that was. To be called now and then, with the wall clock.
     pub fn expire(&self, now_ms: i64) -> Result<u64> {
         self.command(move |writer| writer.expire(now_ms))
+    }
+
+    /// Copies what is stored, as of one moment, into a fresh environment in `directory`, which it makes.
+    ///
+    /// Reading and ingest go on meanwhile.
+    pub fn copy_to(&self, directory: &Path) -> Result<()> {
+        let shared = self.shared();
+        // A map cannot grow while it is read: what may come until the copy is done gets its room before.
+        let room = shared.environment.info()?.used_bytes / 4;
+        if shared.environment.make_room(room, false)? {
+            shared.meter.map_changed();
+        }
+        shared.environment.copy_to(directory)
+    }
+
+    /// The cursor of the newest correction that was ever put in the outbox; 0 before the first.
+    pub fn outbox_end(&self) -> Result<u64> {
+        self.shared().environment.read(|tables, txn| Ok(load::counters(tables, txn)?.outbox))
     }
 
     /// Rewrites the file to the size of what is stored; readers and ingest wait for it.

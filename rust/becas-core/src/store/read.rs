@@ -7,6 +7,7 @@ use heed::{RoTxn, types::Bytes};
 use super::{
     codec,
     codec::{Header, Record},
+    consent,
     environment::{Tables, lmdb},
     fields::damaged,
     schema::{self, ExampleId, number_key},
@@ -190,7 +191,9 @@ impl Shared {
     pub(super) fn consent(&self, guild: Pseudonym) -> Result<bool> {
         self.environment.read(|tables, txn| {
             let found = tables.consent.get(txn, &guild.0).map_err(lmdb)?;
-            Ok(found.map_or(self.config.consent_by_default, |word| word == [1]))
+            Ok(found.map_or(self.config.consent_by_default, |word| {
+                consent::decode(&guild.0, word).is_ok_and(|word| word.granted)
+            }))
         })
     }
 
@@ -199,16 +202,21 @@ impl Shared {
             let key = number_key(from);
             let range = (Bound::Excluded(&key[..]), Bound::Unbounded);
             let found = tables.outbox.range(txn, &range).map_err(lmdb)?;
-            found
-                .take(limit)
-                .map(|found| {
-                    let (key, bytes) = found.map_err(lmdb)?;
-                    let cursor =
-                        schema::number_from_key(key).ok_or_else(|| damaged("a key of outbox"))?;
-                    let filed = Filed::decode(bytes)?;
-                    Ok(OutboxEntry { cursor, event: filed.event, correction: filed.correction })
-                })
-                .collect()
+            let mut entries = Vec::new();
+            for found in found {
+                if entries.len() == limit {
+                    break;
+                }
+                let (key, bytes) = found.map_err(lmdb)?;
+                // A damaged one is passed over, or no later one would ever be seen; `verify` names it.
+                if let (Some(cursor), Ok(filed)) =
+                    (schema::number_from_key(key), Filed::decode(bytes))
+                {
+                    let Filed { event, correction, .. } = filed;
+                    entries.push(OutboxEntry { cursor, event, correction });
+                }
+            }
+            Ok(entries)
         })
     }
 
@@ -227,9 +235,10 @@ impl Shared {
                     break;
                 }
                 let (_, bytes) = found.map_err(lmdb)?;
-                match Labelling::decode(bytes)? {
-                    Labelling::Open(case) => cases.push(*case),
-                    Labelling::Solved { .. } => {}
+                // A damaged one is passed over; `verify` names it.
+                match Labelling::decode(bytes) {
+                    Ok(Labelling::Open(case)) => cases.push(*case),
+                    Ok(Labelling::Solved { .. }) | Err(_) => {}
                 }
             }
             Ok(cases)

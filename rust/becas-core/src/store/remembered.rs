@@ -136,6 +136,21 @@ impl Chunk {
         body.finish()
     }
 
+    /// The entries, of a damaged chunk too: whatever of them still reads like one, as nothing but ids.
+    ///
+    /// A byte of those may be wrong, which matters little for an id: it is known, or matches no event. Nothing may be
+    /// made of anything else, so they count as erased. Those behind the first that makes no sense are lost.
+    pub(super) fn entries(first: u64, bytes: &[u8]) -> Vec<Entry> {
+        if let Ok(chunk) = Self::decode(first, bytes) {
+            return chunk.entries;
+        }
+        let mut reader = Reader::unsealed(bytes);
+        let _arrived = reader.time();
+        std::iter::from_fn(|| Entry::read(&mut reader))
+            .map(|entry| Entry::erased(entry.event))
+            .collect()
+    }
+
     pub(super) fn decode(first: u64, bytes: &[u8]) -> Result<Self> {
         let what = || format!("the memory of events from {first}");
         let mut reader = Reader::new(bytes, VERSION, &what())?;

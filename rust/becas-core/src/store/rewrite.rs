@@ -33,6 +33,20 @@ impl Environment {
         replaced.and(removed)
     }
 
+    /// Writes every live record, as of one moment, into a fresh environment in another directory, which it makes.
+    ///
+    /// Record by record, as a rewrite does, so that the copy holds neither free pages nor what lies between records.
+    /// Readers and the writer go on meanwhile; only a map that has to grow waits.
+    pub(super) fn copy_to(&self, directory: &Path) -> Result<()> {
+        if Self::exists(directory) {
+            return Err(Error::Io { problem: "a copy is there already".to_owned() });
+        }
+        let entered = self.enter();
+        copy_records(entered.opened()?, directory).map_err(|error| self.told_apart(error))?;
+        // It counts readers of the copy, which has none.
+        fs::remove_file(directory.join(schema::READERS_FILE)).map_err(disk)
+    }
+
     /// Puts the names of the files on disk; until then a power cut brings back the file that a rewrite replaced.
     pub(super) fn sync_directory(&self) -> Result<()> {
         directory::sync(&self.directory).map_err(disk)

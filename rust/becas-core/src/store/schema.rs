@@ -35,7 +35,7 @@ pub(super) enum Name {
     Outbox,
     /// `original 16` → a correction that no rule gives a label, or the mark that a later one did.
     Labelling,
-    /// `guild 16` → one byte: 1 granted, 0 withdrawn.
+    /// `guild 16` → the guild's word, granted or withdrawn.
     Consent,
     /// `dataset id` → the ids of the examples that it holds.
     Datasets,

@@ -71,7 +71,8 @@ impl Plan<'_, '_> {
         let mut waiting = Vec::new();
         for found in self.tables.pending.prefix_iter(self.txn, &original.0)? {
             let (key, bytes) = found?;
-            waiting.push((key.to_vec(), Filed::decode(bytes)?.correction));
+            // A damaged one goes with the rest: it must not keep its original from being stored.
+            waiting.push((key.to_vec(), Filed::decode(bytes).ok().map(|filed| filed.correction)));
         }
         for (key, _) in &waiting {
             self.tables.pending.delete(self.txn, key)?;
@@ -80,7 +81,7 @@ impl Plan<'_, '_> {
         // Another guild's correction can never apply to this event: it is dropped with the rest.
         Ok(waiting
             .into_iter()
-            .map(|(_, correction)| correction)
+            .filter_map(|(_, correction)| correction)
             .filter(|correction| correction.guild == guild)
             .collect())
     }

@@ -5,14 +5,16 @@ use std::collections::{HashMap, HashSet};
 use heed::RoTxn;
 
 use super::{
+    admit::Plan,
     codec,
-    counters::Stats,
-    environment::{Tables, lmdb},
-    fields::damaged,
+    consent::{self, Word},
+    counters::{Counters, Stats},
+    datasets,
+    environment::{Failure, Tables, lmdb},
     load,
     remembered::Chunk,
-    schema::{self, ExampleId},
-    waiting::{Filed, Labelling},
+    schema::{self, ExampleId, Name},
+    waiting::{self, Filed, Labelling},
     writer::Writer,
 };
 use crate::{category::Category, error::Result};
@@ -46,6 +48,11 @@ pub(super) fn recount(tables: &Tables, txn: &RoTxn<'_>) -> Result<Stats> {
     }
 }
 
+/// A problem of a table whose records have no names.
+fn unreadable(name: Name, records: u64) -> Option<String> {
+    (records > 0).then(|| format!("{}: {records} records are damaged", name.as_str()))
+}
+
 fn count(
     tables: &Tables,
     txn: &RoTxn<'_>,
@@ -61,7 +68,8 @@ fn count(
     let mut unreadable = Vec::new();
     for found in tables.examples.iter(txn).map_err(lmdb)? {
         let (key, bytes) = found.map_err(lmdb)?;
-        let id = ExampleId::from_key(key).ok_or_else(|| damaged("a key of examples"))?;
+        // `misplaced` tells.
+        let Some(id) = ExampleId::from_key(key) else { continue };
         match codec::decode(id, bytes) {
             Ok(record) => {
                 stats.add(&record.header);
@@ -109,6 +117,7 @@ pub(super) fn verify(tables: &Tables, txn: &RoTxn<'_>) -> Result<Report> {
         damaged_ids.iter().map(|id| codec::damaged(*id, "its record cannot be read").to_string());
     report.problems.extend(named);
     report.damaged = damaged_ids;
+    report.problems.append(&mut misplaced(tables, txn, &counters)?);
     let mut next = None;
     for found in tables.remembered.iter(txn).map_err(lmdb)? {
         let (key, bytes) = found.map_err(lmdb)?;
@@ -135,35 +144,97 @@ pub(super) fn verify(tables: &Tables, txn: &RoTxn<'_>) -> Result<Report> {
     if next.is_some_and(|next| next != counters.remembered) {
         report.problems.push("the last remembered events are missing".to_owned());
     }
-    for table in [tables.pending, tables.outbox] {
-        for found in table.iter(txn).map_err(lmdb)? {
-            if let Err(error) = Filed::decode(found.map_err(lmdb)?.1) {
-                report.problems.push(error.to_string());
-            }
+    for (name, is_whole) in WHOLE {
+        let mut damaged = 0;
+        for found in tables.named(name).iter(txn).map_err(lmdb)? {
+            let (key, bytes) = found.map_err(lmdb)?;
+            damaged += u64::from(!is_whole(key, bytes));
         }
-    }
-    for found in tables.labelling.iter(txn).map_err(lmdb)? {
-        if let Err(error) = Labelling::decode(found.map_err(lmdb)?.1) {
-            report.problems.push(error.to_string());
-        }
+        report.problems.extend(unreadable(name, damaged));
     }
     Ok(report)
 }
 
+/// Whether a record and its key can be read and belong together.
+type IsWhole = fn(&[u8], &[u8]) -> bool;
+
+/// The tables whose records stand for themselves.
+const WHOLE: [(Name, IsWhole); 5] = [
+    (Name::Pending, waiting::is_whole),
+    (Name::Outbox, |_, bytes| Filed::decode(bytes).is_ok()),
+    (Name::Labelling, |key, bytes| match Labelling::decode(bytes) {
+        Ok(Labelling::Open(case)) => case.original.0 == key,
+        Ok(Labelling::Solved { .. }) => true,
+        Err(_) => false,
+    }),
+    (Name::Consent, consent::is_whole),
+    (Name::Datasets, |_, bytes| datasets::read(bytes).is_ok()),
+];
+
+/// Examples whose key cannot be theirs: a record's crc does not cover it.
+fn misplaced(tables: &Tables, txn: &RoTxn<'_>, counters: &Counters) -> Result<Vec<String>> {
+    let mut problems = Vec::new();
+    let mut before = None;
+    for found in tables.examples.iter(txn).map_err(lmdb)? {
+        let (key, _) = found.map_err(lmdb)?;
+        let Some(id) = ExampleId::from_key(key) else {
+            problems.push("examples: a key cannot be read".to_owned());
+            continue;
+        };
+        if before >= Some(id) {
+            problems.push(format!("example {id}: it stands behind a later one"));
+        }
+        if id.sequence > counters.last_sequence(id.category) {
+            problems.push(format!("example {id}: this number was never given"));
+        }
+        before = Some(id);
+    }
+    Ok(problems)
+}
+
 impl Writer {
-    /// Drops damaged examples, counts again, and reads everything anew.
+    /// Drops what is damaged, counts again, and reads everything anew.
+    ///
+    /// Of remembered events the ids stay that can still be told; a guild whose word is damaged has not consented.
     pub(super) fn repair(&mut self) -> Result<Report> {
         let report = self.shared.environment.read(verify)?;
         let stats =
             self.shared.environment.read(|tables, txn| Ok(count(tables, txn, |_, _| {})?.0))?;
         self.transact(0, true, |plan| {
-            for id in &report.damaged {
-                plan.tables.examples.delete(plan.txn, &id.key())?;
-            }
+            plan.drop_damaged()?;
             plan.index.counters.stats = stats.clone();
             Ok(())
         })?;
-        self.index = self.shared.environment.read(load::index)?;
+        let (index, damaged) = self.shared.environment.read(load::index)?;
+        self.index = index;
+        self.shared.meter.found_damaged(damaged);
         Ok(report)
+    }
+}
+
+impl Plan<'_, '_> {
+    fn drop_damaged(&mut self) -> std::result::Result<(), Failure> {
+        self.delete_where(self.tables.examples, |key, bytes| {
+            Ok(ExampleId::from_key(key).is_none_or(|id| codec::decode(id, bytes).is_err()))
+        })?;
+        let mut words = Vec::new();
+        for found in self.tables.consent.iter(self.txn)? {
+            let (key, bytes) = found?;
+            if !consent::is_whole(key, bytes) {
+                let withdrawn = |guild| Word { guild, granted: false };
+                words.extend(
+                    consent::decode(key, bytes)
+                        .ok()
+                        .or_else(|| schema::pseudonym_from_key(key).map(withdrawn)),
+                );
+            }
+        }
+        for (name, is_whole) in WHOLE {
+            self.delete_where(self.tables.named(name), |key, bytes| Ok(!is_whole(key, bytes)))?;
+        }
+        for word in words {
+            self.tables.consent.put(self.txn, &word.guild.0, &word.encode())?;
+        }
+        self.keep_ids_of_damaged()
     }
 }

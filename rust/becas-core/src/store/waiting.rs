@@ -2,7 +2,7 @@
 
 use super::{
     fields::{Reader, Writer, damaged},
-    schema::ExampleId,
+    schema::{self, ExampleId},
 };
 use crate::{
     category::{Category, EventKind},
@@ -119,6 +119,12 @@ impl Filed {
         })()
         .ok_or_else(|| damaged(what))
     }
+}
+
+/// Whether a waiting correction stands under its own original and can be read.
+pub(super) fn is_whole(key: &[u8], bytes: &[u8]) -> bool {
+    let original = schema::pseudonym_from_key(key);
+    Filed::decode(bytes).is_ok_and(|filed| Some(filed.correction.original) == original)
 }
 
 /// What `labelling` holds under an original.

@@ -1,8 +1,10 @@
 //! Promises of the store, each in its own file.
 
 mod basics;
+mod copy;
 mod corrections;
 mod crash;
+mod damage;
 mod erasure;
 #[cfg(feature = "failpoints")]
 mod failpoints;

@@ -1,0 +1,88 @@
+"""A fake server that does to every call what a broken Ollama can do: each ends in a typed error, in time."""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING
+
+import pytest
+
+from becas_ft.runtime import GenerateRequest, ModelDefinition, ModelRuntimeError
+from becas_ft.runtime import ollama as ollama_module
+from becas_ft.runtime.ollama import OllamaRuntime, OllamaSettings
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Awaitable, Callable
+
+CALLS = {
+    "generate": lambda runtime: runtime.generate(GenerateRequest(model="m", prompt="p", max_tokens=1, timeout=2.0)),
+    "list": lambda runtime: runtime.list(),
+    "show": lambda runtime: runtime.show("m"),
+    "copy": lambda runtime: runtime.copy("m", "alias"),
+    "delete": lambda runtime: runtime.delete("m"),
+    "create": lambda runtime: runtime.create(ModelDefinition(name="m2", base="m")),
+}
+FAULTS = {
+    "500": b'HTTP/1.1 500 Internal Server Error\r\nContent-Length: 17\r\n\r\n{"error":"no gpu"}'[:-1],
+    "500 in words": b"HTTP/1.1 500 Internal Server Error\r\nContent-Length: 4\r\n\r\noops",
+    "503 of a proxy": b"HTTP/1.1 503 Service Unavailable\r\nContent-Length: 13\r\n\r\n<html></html>",
+    "cut off": b'HTTP/1.1 200 OK\r\nContent-Length: 900\r\n\r\n{"message":',
+    "no HTTP": bytes(range(256)),
+    "nothing": b"",
+    "hangs": None,
+}
+# Of these calls the answer's body says something; of the others its status alone.
+READ = ("generate", "list", "show", "create")
+GARBAGE = {
+    "no JSON": b"HTTP/1.1 200 OK\r\nContent-Length: 7\r\n\r\ngarbage",
+    "half of JSON": b'HTTP/1.1 200 OK\r\nContent-Length: 8\r\n\r\n{"model"',
+    "another JSON": b"HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\n[[]]",
+}
+
+
+@asynccontextmanager
+async def fake(reply: bytes | None) -> AsyncIterator[OllamaRuntime]:
+    """A server on a free port that answers everything with the same bytes, or never; and a runtime that asks it."""
+
+    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.read(65_536)
+        if reply is None:
+            await reader.read()
+        else:
+            writer.write(reply)
+            await writer.drain()
+        writer.close()
+
+    server = await asyncio.start_server(answer, "127.0.0.1", 0)
+    runtime = OllamaRuntime(OllamaSettings(host=f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"))
+    try:
+        yield runtime
+    finally:
+        await runtime.close()
+        server.close()
+
+
+@pytest.mark.parametrize("call", CALLS)
+@pytest.mark.parametrize("fault", FAULTS)
+async def test_every_call_ends_in_a_typed_error(fault: str, call: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Down in the middle, slow for ever, failing, or something else altogether: the caller learns what to do."""
+    # The limits of the product are a minute and more.
+    monkeypatch.setattr(ollama_module, "_CALL_SECONDS", 2.0)
+    monkeypatch.setattr(ollama_module, "_CREATE_SECONDS", 2.0)
+    async with fake(FAULTS[fault]) as runtime:
+        await _fails(CALLS[call], runtime)
+
+
+@pytest.mark.parametrize("call", READ)
+@pytest.mark.parametrize("garbage", GARBAGE)
+async def test_an_answer_that_is_none_is_a_typed_error(garbage: str, call: str) -> None:
+    """A good status with a body that nobody can use."""
+    async with fake(GARBAGE[garbage]) as runtime:
+        await _fails(CALLS[call], runtime)
+
+
+async def _fails(call: Callable[[OllamaRuntime], Awaitable[object]], runtime: OllamaRuntime) -> None:
+    async with asyncio.timeout(30):
+        with pytest.raises(ModelRuntimeError):
+            await call(runtime)
