@@ -367,7 +367,7 @@ def test_verify(cli: CommandLine, server: ServerProcess, event_file: Path, data_
     done = cli("verify", "--data-dir", data_dir, "--json")
 
     assert busy.code == 1
-    assert "open" in busy.stderr
+    assert "already open" in busy.stdout
     assert (done.code, done.json()) == (0, {"problems": []})
 
 

@@ -5,6 +5,7 @@ import os
 import threading
 import time
 from dataclasses import dataclass, field
+from typing import Any
 
 import grpc
 import pytest
@@ -56,7 +57,7 @@ class Life:
     def watch(self) -> None:
         """Wait for NOT_SERVING."""
         with self.server.channel(use_local_subchannel_pool=1) as channel:
-            stub = health_pb2_grpc.HealthStub(channel)
+            stub: Any = health_pb2_grpc.HealthStub(channel)
             try:
                 for answer in stub.Watch(health_pb2.HealthCheckRequest(service=""), timeout=120):
                     self.watched.set()

@@ -219,11 +219,11 @@ def _once_it_is_free(stub: dataset_service_pb2_grpc.DatasetServiceStub) -> list[
 
 
 def test_a_backup_holds_nothing_that_was_replaced(
-    cli: CommandLine, start_server: ServerStarter, tmp_path: Path
+    offline_cli: CommandLine, start_server: ServerStarter, tmp_path: Path
 ) -> None:
     """What lies on free pages of the stores is not copied."""
     server = start_server(BECAS_FT_STORE__CAPACITY="50")
-    cli.server = server.address
+    offline_cli.server = server.address
     with server.channel() as channel:
         stub = ingest_service_pb2_grpc.IngestServiceStub(channel)
         for number in range(100):
@@ -232,7 +232,7 @@ def test_a_backup_holds_nothing_that_was_replaced(
             event.evidence.human_validated = False
             stub.Ingest(events.request([event]), timeout=60)
         fill(server, 60)
-    done = cli("backup", tmp_path / "backup")
+    done = offline_cli("backup", tmp_path / "backup")
 
     assert done.code == 0, done.stderr
     assert b"quagmire" in (server.data_dir / "examples" / "data.mdb").read_bytes()
@@ -265,7 +265,7 @@ async def test_a_backup_never_falls_between_the_two_stores(tmp_path: Path) -> No
         # Long enough for the correction to be consumed, if nothing held that back.
         time.sleep(1.0)
 
-    ledger.copied = consume  # type: ignore[method-assign]  # the point between the two copies
+    ledger.copied = consume
     pieces = [piece async for piece in backup.take(application)]
     assert [await one for one in consuming] == [1]
     assert core.outbox(0, 10) == []

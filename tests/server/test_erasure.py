@@ -102,7 +102,10 @@ def plant(served: Served, trial_id: str, *, user: str, guild: str, words: str) -
         event_id=f"{words}-named",
         guild_id=guild,
         network_raid_detected=event_pb2.NetworkPattern(
-            pattern="raid", users=[MODERATOR, user, "745678901234567890", "756789012345678901"], confidence=0.95
+            pattern="raid",
+            users=[MODERATOR, user, "745678901234567890", "756789012345678901"],
+            confidence=0.95,
+            indicators=["one text"],
         ),
         evidence=event_pb2.Evidence(
             reasoning=f"{words} named, all of them within a minute of each other, with one text"

@@ -42,4 +42,4 @@ def tell(problems: list[str]) -> None:
     """A line each, and a last one that says how many."""
     for problem in problems:
         typer.echo(problem)
-    typer.echo("sound" if not problems else f"{len(problems)} problems")
+    typer.echo("sound" if not problems else f"problems: {len(problems)}")

@@ -91,7 +91,9 @@ async def _copy(application: Application, opened: ExitStack) -> list[tuple[str, 
             await application.read(application.core.copy_to, str(folder))
             await application.read(_copy_models, data_dir / _MODELS, folder / _MODELS)
             paths = [path for path in sorted(folder.rglob("*")) if path.is_file()]
-            files = [(path.relative_to(folder).as_posix(), opened.enter_context(path.open("rb"))) for path in paths]
+            files: list[tuple[str, BinaryIO]] = [
+                (path.relative_to(folder).as_posix(), opened.enter_context(path.open("rb"))) for path in paths
+            ]
             # While nothing can be erased: after an erasure no file that has a name may hold what was erased.
             sweep(data_dir)
     finally:

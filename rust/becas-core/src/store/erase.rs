@@ -242,14 +242,12 @@ impl Plan<'_, '_> {
     fn delete(&mut self, id: ExampleId, fate: Fate) -> std::result::Result<(), Failure> {
         let found = self.tables.examples.get(self.txn, &id.key())?;
         let Some(bytes) = found.map(<[u8]>::to_vec) else { return Ok(()) };
-        match codec::decode_unchecked(id, &bytes) {
-            Some(record) => self.remove(id, &record.header, record.label(), fate),
+        let Some(record) = codec::decode_unchecked(id, &bytes) else {
             // Nothing of it is known, so nothing refers to it.
-            None => {
-                self.tables.examples.delete(self.txn, &id.key())?;
-                Ok(())
-            }
-        }
+            self.tables.examples.delete(self.txn, &id.key())?;
+            return Ok(());
+        };
+        self.remove(id, &record.header, record.label(), fate)
     }
 
     fn erase_waiting(&mut self, whose: Whose) -> std::result::Result<u64, Failure> {
