@@ -6,6 +6,7 @@ It runs as a program that forks for each copy, and opens nothing itself.
 import json
 import os
 import random
+import re
 import signal
 import subprocess
 import sys
@@ -15,6 +16,7 @@ from pathlib import Path
 from typing import Any, Final
 
 _SECONDS: Final = 60
+_NUMBER: Final = re.compile(r'"example_id":"[a-z_]+-[0-9]+"')
 
 
 @dataclass(frozen=True)
@@ -108,13 +110,14 @@ def _read_examples(directory: Path, key: str) -> Iterator[dict[str, Any]]:
     from becas_ft._core import Core
 
     core = Core(str(directory), "{}", key)
-    content = []
+    data = b""
     request = dataset_pb2.ExportRequest(balance=False, include_superseded=True)
     try:
         for piece in core.export(request.SerializeToString()):
-            content += dataset_pb2.ExportResponse.FromString(piece).data.decode().splitlines()
+            data += dataset_pb2.ExportResponse.FromString(piece).data
     finally:
-        yield {"content": content}
+        # An example's number is its key, which no checksum covers: verify sees one that stands in a wrong place.
+        yield {"content": _NUMBER.sub('"example_id":""', data.decode()).splitlines()}
     core.close()
 
 

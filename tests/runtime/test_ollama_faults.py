@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from typing import TYPE_CHECKING
 
 import pytest
@@ -44,15 +44,19 @@ GARBAGE = {
 @asynccontextmanager
 async def fake(reply: bytes | None) -> AsyncIterator[OllamaRuntime]:
     """A server on a free port that answers everything with the same bytes, or never; and a runtime that asks it."""
+    answering: set[asyncio.Task[None] | None] = set()
 
     async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        await reader.read(65_536)
-        if reply is None:
-            await reader.read()
-        else:
-            writer.write(reply)
-            await writer.drain()
-        writer.close()
+        answering.add(asyncio.current_task())
+        with suppress(ConnectionError):
+            await reader.read(65_536)
+            if reply is None:
+                await reader.read()
+            else:
+                writer.write(reply)
+                await writer.drain()
+            writer.close()
+            await writer.wait_closed()
 
     server = await asyncio.start_server(answer, "127.0.0.1", 0)
     runtime = OllamaRuntime(OllamaSettings(host=f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"))
@@ -61,6 +65,8 @@ async def fake(reply: bytes | None) -> AsyncIterator[OllamaRuntime]:
     finally:
         await runtime.close()
         server.close()
+        # A caller that hung up ends these too, in its own time.
+        await asyncio.gather(*(task for task in answering if task is not None))
 
 
 @pytest.mark.parametrize("call", CALLS)

@@ -372,7 +372,8 @@ def _translated(name: str) -> Iterator[None]:
         raise _refusal(name, error) from error
     except (httpx.TransportError, ConnectionError, TimeoutError) as error:
         raise RuntimeUnavailable("Ollama does not answer", remedy=REMEDY) from error
-    except ValueError as error:
+    except (ValueError, TypeError) as error:
+        # The client makes objects of whatever JSON came.
         raise RuntimeUnavailable("what answers is not Ollama", remedy=REMEDY) from error
 
 
