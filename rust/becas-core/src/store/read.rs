@@ -81,9 +81,16 @@ pub(super) fn after<'txn>(
         let examples = tables.examples.remap_types::<Bytes, Bytes>();
         Some(examples.range(txn, &(from, to)).map_err(lmdb)?)
     };
-    Ok(found.into_iter().flatten().map(|found| {
+    let mut before = None;
+    Ok(found.into_iter().flatten().map(move |found| {
         let (key, bytes) = found.map_err(lmdb)?;
-        Ok((ExampleId::from_key(key).ok_or_else(|| damaged("a key of examples"))?, bytes))
+        let id = ExampleId::from_key(key).ok_or_else(|| damaged("a key of examples"))?;
+        // A record's crc does not cover its key: one that stands in a wrong place has a number that is not its own.
+        if before >= Some(id) {
+            return Err(codec::damaged(id, "it stands behind a later one"));
+        }
+        before = Some(id);
+        Ok((id, bytes))
     }))
 }
 
