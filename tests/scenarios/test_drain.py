@@ -68,7 +68,8 @@ class Life:
                 return
 
 
-@pytest.mark.parametrize("cycles", [CYCLES, pytest.param(500, marks=pytest.mark.long)])
+@pytest.mark.long
+@pytest.mark.parametrize("cycles", [CYCLES, 500])
 @pytest.mark.timeout(7_200)
 def test_stops_under_load(start_server: ServerStarter, cycles: int) -> None:
     """NOT_SERVING before the first refusal, gone before the grace is over, exit code 0, every receipt kept."""

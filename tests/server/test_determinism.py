@@ -12,7 +12,7 @@ from helpers import events
 from helpers.served import SCAM
 from helpers.server import ServerProcess, ServerStarter
 
-SEEDS = [20, pytest.param(1_000, marks=[pytest.mark.long, pytest.mark.timeout(3_600)])]
+SEEDS = [20, pytest.param(1_000, marks=pytest.mark.timeout(3_600))]
 EXAMPLES = 1_500
 # What may differ: who waits for commits, who reads, how events are grouped into commits.
 FEW = {"INGEST_THREADS": "1", "READER_THREADS": "1"}
@@ -48,6 +48,7 @@ def digests(server: ServerProcess, seeds: int, at_once: int) -> list[str]:
         return list(pool.map(export, range(seeds)))
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("seeds", SEEDS)
 def test_a_seed_gives_the_same_bytes(start_server: ServerStarter, tmp_path: Path, seeds: int) -> None:
     """Each seed the same after a restart, by any threads, in a store filled by other threads; no two seeds alike."""
