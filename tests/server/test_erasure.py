@@ -236,7 +236,7 @@ def _is_audited(served: Served, action: str) -> None:
     assert len(entries) == 1
     assert entries[0].actor == "operator"
     assert entries[0].time.ToSeconds() > 0
-    assert '"examples": ' in entries[0].evidence
+    assert "examples of a " in entries[0].reason or "examples and " in entries[0].reason
 
 
 def test_the_search_bites(tmp_path: Path) -> None:
