@@ -42,5 +42,5 @@ def test_what_each_role_may() -> None:
         *("ListDisagreements", "RecordTruth", "Subscribe"),
         *("GetTrainingStats", "GetPipelineStats", "GetShadowStats"),
     }
-    assert allowed(Role.OPERATOR) == everything - {"Forget", "SetConsent"}
+    assert allowed(Role.OPERATOR) == everything - {"Forget", "SetConsent", "Backup"}
     assert allowed(Role.ADMIN) == everything
