@@ -8,9 +8,10 @@ import os
 import random
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import grpc
 import pytest
@@ -76,7 +77,7 @@ def fail_store(root: str, places: int) -> None:
 
 def _fail_calls(core: Core, place: int, sent: list[kept.Batch], acknowledged: set[kept.Batch]) -> Iterator[str]:
     chance = random.Random(place)
-    calls = [
+    calls: list[Callable[[], object]] = [
         partial(core.forget, "700000000000000777"),
         partial(core.set_consent, "800000000000000777", granted=False),
         core.expire,
@@ -97,7 +98,8 @@ def _fail_calls(core: Core, place: int, sent: list[kept.Batch], acknowledged: se
     # The disk is well again, as far as the process can see; what the kernel dropped before, it cannot.
     batch = kept.Batch(2, 0, 3)
     sent.append(batch)
-    for call in (partial(core.ingest, batch.request().SerializeToString()), *calls):
+    calls.append(partial(core.ingest, batch.request().SerializeToString()))
+    for call in calls:
         try:
             call()
         except errors.DiskError as error:
@@ -178,7 +180,8 @@ def test_a_server_whose_disk_fails_says_so(tmp_path: Path) -> None:
                     refusals.append(details(error))
                 if len(refusals) == 2:
                     break
-            health = health_pb2_grpc.HealthStub(channel).Check(health_pb2.HealthCheckRequest(), timeout=30)
+            checking: Any = health_pb2_grpc.HealthStub(channel)
+            health = checking.Check(health_pb2.HealthCheckRequest(), timeout=30)
             stats = dataset_service_pb2_grpc.DatasetServiceStub(channel).GetTrainingStats(
                 dataset_pb2.GetTrainingStatsRequest(), timeout=30
             )

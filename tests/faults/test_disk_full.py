@@ -5,6 +5,7 @@ import subprocess
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import grpc
 import pytest
@@ -79,7 +80,7 @@ def test_a_full_disk_refuses_writes_and_nothing_else(disk: Disk, tmp_path: Path)
         with server.channel() as channel:
             ingest = ingest_service_pb2_grpc.IngestServiceStub(channel)
             dataset = dataset_service_pb2_grpc.DatasetServiceStub(channel)
-            health = health_pb2_grpc.HealthStub(channel)
+            health: Any = health_pb2_grpc.HealthStub(channel)
             for fill in range(FILLS):
                 # An odd number of pages is left, so that writes are cut short at many places.
                 disk.fill((1 + 13 * fill % 50) << 12)

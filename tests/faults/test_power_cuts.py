@@ -13,7 +13,7 @@ import sys
 import threading
 import time
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, cast
@@ -147,7 +147,7 @@ class Checker:
         self._folder = folder
         self._process: subprocess.Popen[str] | None = None
 
-    def problems(self, files: dict[str, bytes], asked: dict[str, object]) -> list[str]:
+    def problems(self, files: dict[str, bytes], asked: Mapping[str, object]) -> list[str]:
         """What the image does not keep."""
         shutil.rmtree(self._folder, ignore_errors=True)
         for name, content in files.items():
@@ -158,7 +158,7 @@ class Checker:
         self._folder.mkdir(exist_ok=True)
         process = self._running()
         to, answers = cast("IO[str]", process.stdin), cast("IO[str]", process.stdout)
-        to.write(json.dumps(asked | {"folder": str(self._folder)}) + "\n")
+        to.write(json.dumps({**asked, "folder": str(self._folder)}) + "\n")
         to.flush()
         answer = answers.readline()
         if answer:
@@ -270,7 +270,8 @@ def test_every_acknowledgement_comes_after_the_sync_of_its_data(recording: Recor
 @pytest.mark.timeout(24 * 3600)
 def test_many_power_cuts(tmp_path: Path) -> None:
     """Fresh runs of the server, a thousand power cuts each, until the number or the time is reached."""
-    started, images, found = time.monotonic(), 0, []
+    started, images = time.monotonic(), 0
+    found: list[str] = []
     for seed in range(SEED + 1, SEED + 10**6):
         enough = time.monotonic() - started > MINUTES * 60 if MINUTES else images >= LONG_IMAGES
         if enough or found:
