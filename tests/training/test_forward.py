@@ -36,7 +36,10 @@ def tiny(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactor
     return base.load_base(path, header, device=torch.device("cpu"), dtype=torch.float32), header, path
 
 
-def test_loss_and_gradients_are_those_of_the_plain_computation(tiny: tuple[Any, GgufHeader, Path]) -> None:
+@pytest.mark.parametrize("prompts", [PROMPTS, [PROMPTS[1]] * 3, [PROMPTS[0][:3], PROMPTS[0], PROMPTS[0]]])
+def test_loss_and_gradients_are_those_of_the_plain_computation(
+    tiny: tuple[Any, GgufHeader, Path], prompts: list[list[int]]
+) -> None:
     """Loss on answers only, and its gradient through the beginning that the rows share, as row by row."""
     model = base.add_lora(tiny[0], Recipe(rank=2, alpha=4.0), 1)
     parameters = base.lora_parameters(model)
@@ -44,11 +47,11 @@ def test_loss_and_gradients_are_those_of_the_plain_computation(tiny: tuple[Any, 
     base.set_lora_state(model, {n: 0.1 * torch.randn(p.shape, generator=draw) for n, p in parameters.items()})
     causal = model.base_model.model
 
-    loss = answer_loss(causal, PROMPTS, ANSWERS, WEIGHTS)
+    loss = answer_loss(causal, prompts, ANSWERS, WEIGHTS)
     gradients = torch.autograd.grad(loss, list(parameters.values()))
 
     plain = torch.zeros(())
-    for prompt, answer, weights in zip(PROMPTS, ANSWERS, WEIGHTS, strict=True):
+    for prompt, answer, weights in zip(prompts, ANSWERS, WEIGHTS, strict=True):
         logits = causal(input_ids=torch.tensor([[*prompt, *answer]])).logits[0]
         for offset, (token, weight) in enumerate(zip(answer, weights, strict=True)):
             plain = plain - weight * logits[len(prompt) - 1 + offset].log_softmax(-1)[token]

@@ -34,7 +34,13 @@ class Pass:
     mask: torch.Tensor
 
 
-def run(causal: Any, rows: Sequence[Sequence[int]], *, keep_cache: bool = False) -> Pass:  # noqa: ANN401
+def run(
+    causal: Any,  # noqa: ANN401  (a transformers causal language model)
+    rows: Sequence[Sequence[int]],
+    *,
+    sharing: Sequence[Sequence[int]] | None = None,
+    keep_cache: bool = False,
+) -> Pass:
     """Compute the hidden states of rows of token ids.
 
     With gradients on, they flow through the shared prefix as well: the result is that of the plain computation.
@@ -42,13 +48,14 @@ def run(causal: Any, rows: Sequence[Sequence[int]], *, keep_cache: bool = False)
     Args:
         causal: a transformers causal language model.
         rows: token ids.
+        sharing: the beginnings of the rows within which they may share, all but the last token; the rows where None.
         keep_cache: whether the keys and values are needed afterwards.
     """
     import torch
     from transformers import DynamicCache
 
     device = next(causal.parameters()).device
-    prefix = common_prefix(rows) if len(rows) > 1 else 0
+    prefix = common_prefix(sharing or rows) if len(rows) > 1 else 0
     cache = DynamicCache(config=causal.config) if prefix or keep_cache else None
     if prefix and cache is not None:
         causal.model(input_ids=torch.tensor([rows[0][:prefix]], device=device), past_key_values=cache, use_cache=True)
@@ -80,7 +87,9 @@ def answer_loss(
     import torch
 
     # The last answer token predicts nothing that counts, so it is not an input.
-    done = run(causal, [[*prompt, *answer[:-1]] for prompt, answer in zip(prompts, answers, strict=True)])
+    inputs = [[*prompt, *answer[:-1]] for prompt, answer in zip(prompts, answers, strict=True)]
+    # What predicts the first token of an answer is wanted of every row: prompts that are alike must not share it.
+    done = run(causal, inputs, sharing=prompts)
     longest = done.hidden.shape[1]
     positions = [
         row * longest + len(prompt) - 1 + offset - done.prefix
