@@ -16,7 +16,7 @@ from becas.ft.v1 import ingest_pb2, ingest_service_pb2_grpc
 from helpers import kept
 from helpers.server import ServerProcess
 
-CYCLES = int(os.environ.get("BECAS_KILL_CYCLES", "30"))
+CYCLES = int(os.environ.get("BECAS_KILL_CYCLES", "10"))
 LONG_CYCLES = int(os.environ.get("BECAS_KILL_LONG_CYCLES", "2000"))
 MINUTES = float(os.environ.get("BECAS_KILL_MINUTES", "0"))
 SEED = int(os.environ.get("BECAS_KILL_SEED", "20261122"))
