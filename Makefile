@@ -21,7 +21,7 @@ setup: .venv/.extension  ## Everything a fresh machine needs; leaves the command
 	$(BIN)/python -m uv pip sync --require-hashes requirements.lock
 	touch $@
 
-.venv/.protos: .venv/.dependencies $(PROTOS) scripts/gen_protos.py clients/service_config.json
+.venv/.protos: .venv/.dependencies $(PROTOS) scripts/gen_protos.py python/becas_ft/service_config.json
 	@echo "► Python code from the protos"
 	$(BIN)/python scripts/gen_protos.py
 	touch $@

@@ -61,7 +61,7 @@ def client() -> int:
             (package / made.name).write_text(text, encoding="utf-8")
     lines = [line for file in names.file for line in exports(file)]
     (package / "__init__.py").write_text(HEADER + "\n" + "".join(sorted(lines)), encoding="utf-8")
-    shutil.copyfile(CLIENTS / "service_config.json", CLIENT / "service_config.json")
+    shutil.copyfile(ROOT / "python" / "becas_ft" / "service_config.json", CLIENT / "service_config.json")
     return 0
 
 

@@ -214,12 +214,20 @@ fn killed_at_any_point_the_store_agrees_with_the_rules() {
         let seed = 1 + random.below(1 << 40);
         let hits = hits(seed);
         for (point, under_way_is_there) in POINTS {
-            let hit = 1 + random.below(hits[point]);
-            let directory = folder();
-            println!("round {round}: seed {seed}, {point} for the {hit}. time");
-            let status = child(directory.path(), seed, point, hit);
-            assert_eq!(Some(9), status.signal(), "{status:?}");
-            check(directory.path(), seed, under_way_is_there);
+            let mut hit = 1 + random.below(hits[point]);
+            loop {
+                let directory = folder();
+                println!("round {round}: seed {seed}, {point} for the {hit}. time");
+                let status = child(directory.path(), seed, point, hit);
+                // Calls share commits as time has it, so that a point may be met less often than it was counted.
+                if status.success() && hit > 1 {
+                    hit = hit.div_ceil(2);
+                    continue;
+                }
+                assert_eq!(Some(9), status.signal(), "{status:?}");
+                check(directory.path(), seed, under_way_is_there);
+                break;
+            }
         }
     }
 }

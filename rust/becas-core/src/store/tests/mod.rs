@@ -18,13 +18,17 @@ mod owners;
 mod space;
 mod state;
 
-use std::path::Path;
+use std::{
+    path::Path,
+    time::{Duration, Instant},
+};
 
 use super::Store;
 use crate::{
     category::{Category, EventKind, Outcome},
     config,
     correct::Original,
+    error::Error,
     example::{CorrectionOf, Example, Prepared, Verdict},
     pseudonym::{IdKind, Key, Pseudonym},
     redact::Redacted,
@@ -54,7 +58,18 @@ pub(super) fn id(kind: IdKind, name: &str) -> Pseudonym {
 }
 
 pub(super) fn open(directory: &Path, config: &config::Store) -> Store {
-    Store::open_with(directory, &key(), config, test_twin).unwrap()
+    let patience = Instant::now() + Duration::from_secs(30);
+    loop {
+        match Store::open_with(directory, &key(), config, test_twin) {
+            // A child that another test starts holds this process's locks until it runs a program of its own.
+            Err(Error::Store { problem })
+                if problem.starts_with("already open") && Instant::now() < patience =>
+            {
+                std::thread::sleep(Duration::from_millis(1));
+            }
+            opened => return opened.unwrap(),
+        }
+    }
 }
 
 pub(super) fn tier_of(points: u32) -> Tier {
