@@ -26,6 +26,7 @@ class Overloaded(grpc.GenericRpcHandler):
 
     Attributes:
         arrivals: when streams came, by the monotonic clock.
+        refused: when those that were refused were told so.
     """
 
     def __init__(self, server: str, refusals: int, retry_seconds: float) -> None:
@@ -35,6 +36,7 @@ class Overloaded(grpc.GenericRpcHandler):
         self._server = grpc.server(ThreadPoolExecutor(_CALLERS), [self])
         self.address = f"127.0.0.1:{self._server.add_insecure_port('127.0.0.1:0')}"
         self.arrivals: list[float] = []
+        self.refused: list[float] = []
 
     def __enter__(self) -> Self:
         self._server.start()
@@ -53,5 +55,6 @@ class Overloaded(grpc.GenericRpcHandler):
         if len(self.arrivals) <= self._refusals:
             answer = status.answer(RateLimitedError("too much waits: come again", self._retry_seconds), "fake")
             context.set_trailing_metadata(answer.trailing_metadata)
+            self.refused.append(time.monotonic())
             context.abort(answer.code, answer.details)
         yield from raw_stream(self._channel, INGEST_STREAM)(requests)
