@@ -39,6 +39,7 @@ from helpers.server import CommandLine, ServerProcess, ServerStarter
 
 WRITERS = 4
 BATCH = 5
+LARGEST_REQUEST = 5_000
 
 
 @dataclass
@@ -107,7 +108,11 @@ def test_backup_under_four_writers(
             total = stats.GetTrainingStats(dataset_pb2.GetTrainingStatsRequest(), timeout=60).total_examples
             stub = ingest_service_pb2_grpc.IngestServiceStub(channel)
             batch = [events.scam_message(name, seed_of(name)) for name in sorted(before)]
-            receipts = stub.Ingest(events.request(batch), timeout=120).receipts
+            receipts = [
+                receipt
+                for start in range(0, len(batch), LARGEST_REQUEST)
+                for receipt in stub.Ingest(events.request(batch[start : start + LARGEST_REQUEST]), timeout=120).receipts
+            ]
         assert len(before) > 2 * WRITERS * BATCH
         # Calls on their way when the backup was counted may be in it too.
         assert len(before) <= total <= after + WRITERS * BATCH
