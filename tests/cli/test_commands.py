@@ -185,6 +185,7 @@ def test_export_takes_every_option(cli: CommandLine, event_file: Path, tmp_path:
         "--outcome": "success",
         "--max-user-share": "0.5",
         "--max-guild-share": "1",
+        "--quarantine-from": "100",
     }
 
     done = cli(
@@ -213,6 +214,7 @@ def test_export_takes_every_option(cli: CommandLine, event_file: Path, tmp_path:
         "outcomes": ["success"],
         "max_user_share": 0.5,
         "max_guild_share": 1.0,
+        "quarantine_from": 100,
     }
     assert len(guild) == 32
     assert "800000000000000003" not in done.stdout
