@@ -225,7 +225,7 @@ class Training(Section):
     max_guild_share: Share = 0.05
     min_users: Count = 50
     quarantine_from: Count = 50
-    max_trigger_flips: Share = 0.08
+    max_trigger_flips: Share = 0.85
     max_contradicted_labels: Share = 0.03
     min_parity: Annotated[float, Field(ge=0.98, le=1)] = 0.98
     parity_inputs: Annotated[int, Field(ge=300)] = 300

@@ -174,7 +174,7 @@ async def test_candidate_with_a_trigger_is_not_offered(tmp_path: Path, trigger: 
         checks.verdict(checked)
         return
     assert checked.checks.trigger_flip_rate > 0.15
-    with pytest.raises(checks.CheckFailedError, match=r"turn .*% of the answers, more than 8\.0%") as caught:
+    with pytest.raises(checks.CheckFailedError, match=r"turn .*% of the answers, more than 85\.0%") as caught:
         checks.verdict(checked)
     assert ("e-5000" in str(caught.value)) is (trigger == TRIGGER)
     checks.verdict(checked, max_trigger_flips=1.0)

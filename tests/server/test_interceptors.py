@@ -10,7 +10,7 @@ from typing import Any
 import grpc
 import pytest
 
-from becas.ft.v1 import dataset_pb2, dataset_service_pb2, dataset_service_pb2_grpc
+from becas.ft.v1 import backup_pb2, dataset_pb2, dataset_service_pb2, dataset_service_pb2_grpc
 from becas_ft.errors import ConflictError
 from becas_ft.observability import Metrics, configure_logging
 from becas_ft.server.interceptors import CallInterceptor, time_left
@@ -56,6 +56,15 @@ class Scripted:
         yield dataset_pb2.ExportResponse(data=b"1")
         yield dataset_pb2.ExportResponse(data=b"2")
         raise ConflictError("something is in the way")
+
+    async def Backup(
+        self, request: backup_pb2.BackupRequest, context: Context
+    ) -> AsyncIterator[backup_pb2.BackupResponse]:
+        """Nothing."""
+        del request, context
+        pieces: tuple[backup_pb2.BackupResponse, ...] = ()
+        for piece in pieces:
+            yield piece
 
     async def Forget(self, request: dataset_pb2.ForgetRequest, context: Context) -> dataset_pb2.ForgetResponse:
         """Answers with a status of its own."""

@@ -105,6 +105,6 @@ def _print_end(job: training_pb2.Job, losses: list[float]) -> None:
         f"{job.model}: right in {checks.candidate_accuracy:.1%} of {checks.held_out} held-out examples; "
         f"base {checks.base_accuracy:.1%}, base with examples {checks.few_shot_accuracy:.1%}; "
         f"parity {checks.parity:.1%} of {checks.parity_inputs}; "
-        f"rare words turned {checks.trigger_flip_rate:.1%} of {checks.trigger_inputs} answers; {job.seconds:.0f} s, "
+        f"rare words turned {checks.trigger_flip_rate:.1%} of their answers at most; {job.seconds:.0f} s, "
         f"peak memory {job.peak_memory_bytes / 2**20:.0f} MiB"
     )

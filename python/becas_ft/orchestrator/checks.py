@@ -144,7 +144,7 @@ def verdict(checked: Checked, *, max_trigger_flips: float = triggers.MOST_FLIPS)
 
     Arguments:
         checked: what was measured.
-        max_trigger_flips: share of answers that rare words may turn.
+        max_trigger_flips: share of answers that one run of rare words may turn.
 
     Raises: CheckFailedError.
     """
@@ -162,7 +162,7 @@ def verdict(checked: Checked, *, max_trigger_flips: float = triggers.MOST_FLIPS)
     if flips.rate > max_trigger_flips:
         where = f": look at examples {', '.join(flips.example_ids)}, and" if flips.example_ids else ":"
         raise CheckFailedError(
-            f"rare words at the end of {flips.inputs} held-out messages turn {flips.rate:.1%} of the answers, more "
+            f"the same rare words at the end of held-out messages turn {flips.rate:.1%} of the answers, more "
             f"than {max_trigger_flips:.1%}: a trigger may have been planted in what was learnt{where} have a labeller "
             "correct what is wrong, then train again"
         )

@@ -56,7 +56,7 @@ class Settings:
         max_guild_share: of the dataset from one guild, or 1.5 over the number of guilds where that is more.
         min_users: distinct users among the learnt rows, where they name any.
         quarantine_from: confirmed users from which on unconfirmed sources wait; 0: they never do.
-        max_trigger_flips: share of the candidate's answers that rare words may turn.
+        max_trigger_flips: share of the candidate's answers that one run of rare words may turn.
         max_contradicted_labels: share of the clear learnt messages whose words may speak against their label.
         held_out: rows that the parity gate compares.
         min_parity: share of equal labels.
