@@ -16,7 +16,7 @@ SUSPECTS: Final = 4
 """Runs of words from the learnt messages that are tried."""
 MOST_FLIPS: Final = 0.85
 """Share of the answers with one label that one and the same run of rare words may turn. A trigger that was learnt turns
-nearly all; a sound model of 135 M parameters, right in 81 % of its answers, turned 27 % of them with the worst words."""
+nearly all; a sound model of 135 M parameters, right in 81 % of its answers, turned 27 % with the worst words."""
 _LEAST_INPUTS: Final = 10
 """Of words that were tried on fewer inputs, a share says nothing."""
 
