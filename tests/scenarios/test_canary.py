@@ -30,7 +30,8 @@ SHARES = [1, 5, 25, 50]
 GUILDS = [str(800_000_000_000_000_000 + number) for number in range(40)]
 MOST = 2_000
 
-pytestmark = pytest.mark.timeout(1_200)
+# Minutes on two cores.
+pytestmark = [pytest.mark.timeout(1_200), pytest.mark.long]
 
 
 @pytest.fixture(scope="module")
@@ -95,9 +96,7 @@ def ask_until(served: Served, bot: Bot, guild: str, enough: Callable[[], bool]) 
     return models
 
 
-@pytest.mark.parametrize(
-    ("judged", "answers"), [(20, 45), pytest.param(100, 100, marks=pytest.mark.long)], ids=["few", "as by default"]
-)
+@pytest.mark.parametrize(("judged", "answers"), [(20, 45), (100, 100)], ids=["few", "as by default"])
 def test_a_better_candidate_takes_over_share_by_share(
     tmp_path: Path, trained: Path, tiny_base: Path, judged: int, answers: int
 ) -> None:

@@ -112,6 +112,7 @@ def test_killed_trainer_costs_its_job_nothing(embedded: Trained) -> None:
     assert stages.count("loading") == 2
 
 
+@pytest.mark.long
 def test_trainer_without_memory_costs_its_job_time_only(embedded: Trained) -> None:
     """Its private memory may not grow any more: the job goes on with half as much at a time, and says so to all."""
     job_id = embedded.start().job_id

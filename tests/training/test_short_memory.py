@@ -28,6 +28,8 @@ if TYPE_CHECKING:
 
 ROWS = 256
 LONG = 256
+# Minutes on two cores.
+pytestmark = pytest.mark.long
 # A step of short rows and one of long ones, each at once where memory is no matter.
 RECIPE = Recipe(
     rank=4,
