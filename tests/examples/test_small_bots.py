@@ -1,10 +1,7 @@
 """The small bots in Go and Node, run as their authors would, against a real server."""
 
 import json
-import os
-import shutil
 import subprocess
-import sys
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -15,10 +12,10 @@ import pytest
 
 from helpers.access import keys
 from helpers.gate import Gate
+from helpers.programs import Program
 from helpers.server import ServerProcess, ServerStarter, environment
 
 EXAMPLES: Final = Path(__file__).resolve().parents[2] / "examples"
-BUILD_SECONDS: Final = 240
 BOT_SECONDS: Final = 60
 PACE_SECONDS: Final = 0.6
 AWAY_SECONDS: Final = 1.0
@@ -43,19 +40,8 @@ RECEIPTS: Final = [
 
 
 @dataclass(frozen=True)
-class Bot:
-    """One language's bot.
-
-    Attributes:
-        tool: that has to be on PATH.
-        build: commands that make it run, in its folder.
-        command: that runs it.
-    """
-
-    folder: Path
-    tool: str
-    build: tuple[tuple[str, ...], ...]
-    command: tuple[str, ...]
+class Bot(Program):
+    """One language's bot."""
 
     def start(self, server: str, pace: float = 0.0, **more: str) -> "subprocess.Popen[str]":
         """The running bot."""
@@ -80,22 +66,7 @@ BOTS: Final = {
 def bot(request: pytest.FixtureRequest) -> Bot:
     """Each bot, built as its README says."""
     made = BOTS[request.param]
-    if shutil.which(made.tool) is None:
-        reason = f"{made.tool} is not on PATH: the {request.param} bot cannot be built"
-        if os.environ.get("CI") or os.environ.get("BECAS_REQUIRE_BOTS"):
-            pytest.fail(reason)
-        pytest.skip(reason)
-    for command in made.build:
-        done = subprocess.run(
-            command,
-            cwd=made.folder,
-            env=environment(PYTHON=sys.executable),
-            capture_output=True,
-            text=True,
-            timeout=BUILD_SECONDS,
-            check=False,
-        )
-        assert done.returncode == 0, f"{' '.join(command)} ended with {done.returncode}:\n{done.stdout}{done.stderr}"
+    made.make()
     return made
 
 

@@ -165,18 +165,23 @@ def core(tmp_path: Path) -> Core:
     return Core(str(tmp_path / "data"))
 
 
+def plant_everywhere(served: Served, search: Search) -> None:
+    """The member's traces beside those of others: all that is searched for is found, but the raw id, which never is."""
+    trial = served.set_up(models.candidate(1))
+    plant(served, trial.trial_id, user=MEMBER, guild=GUILD, words="zanzibar")
+    others(served)
+    _settle(served, trial.trial_id)
+    planted = {one.partition(":")[0] for one in search.found()}
+    assert planted == search.needles.keys() - {"raw id"}, search.needles.keys() - planted
+
+
 @pytest.mark.timeout(600)
 def test_forget_leaves_nothing_in_any_file(core: Core, tmp_path: Path) -> None:
     """Stored, replaced, evicted, superseded, waiting, asked, compared: nothing of it is left, while the server runs."""
     search = Search(tmp_path, needles(core, "user", MEMBER, "zanzibar"))
     core.close()
     with server(tmp_path) as served:
-        trial = served.set_up(models.candidate(1))
-        plant(served, trial.trial_id, user=MEMBER, guild=GUILD, words="zanzibar")
-        others(served)
-        _settle(served, trial.trial_id)
-        planted = {one.partition(":")[0] for one in search.found()}
-        assert planted == search.needles.keys() - {"raw id"}, search.needles.keys() - planted
+        plant_everywhere(served, search)
         before = examples_left(served)
 
         told = served.dataset.Forget(dataset_pb2.ForgetRequest(user_id=MEMBER), timeout=SECONDS)
@@ -197,12 +202,7 @@ def test_withdrawn_consent_leaves_nothing_but_the_word(core: Core, tmp_path: Pat
     search = Search(tmp_path, needles(core, "guild", GUILD, "zanzibar"))
     core.close()
     with server(tmp_path) as served:
-        trial = served.set_up(models.candidate(1))
-        plant(served, trial.trial_id, user=MEMBER, guild=GUILD, words="zanzibar")
-        others(served)
-        _settle(served, trial.trial_id)
-        planted = {one.partition(":")[0] for one in search.found()}
-        assert planted == search.needles.keys() - {"raw id"}, search.needles.keys() - planted
+        plant_everywhere(served, search)
 
         request = dataset_pb2.SetConsentRequest(guild_id=GUILD, granted=False)
         told = served.dataset.SetConsent(request, timeout=SECONDS)

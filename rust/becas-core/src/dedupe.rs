@@ -9,7 +9,7 @@ use crate::{
     category::Category,
     draft::{Line, Value},
     example::InputDigest,
-    pseudonym::Key,
+    pseudonym::{Key, truncated},
     redact::Redacted,
 };
 
@@ -50,10 +50,7 @@ pub(crate) fn core_digest(key: &Key, core: &[Line<Redacted>]) -> InputDigest {
 pub(crate) fn in_category(core: InputDigest, category: Category) -> InputDigest {
     let mut named = [category as u8; 1 + size_of::<InputDigest>()];
     named[1..].copy_from_slice(&core);
-    let hash = blake3::Hasher::new_from_context_key(&CONTEXT).update(&named).finalize();
-    let mut digest = InputDigest::default();
-    digest.copy_from_slice(&hash.as_bytes()[..size_of::<InputDigest>()]);
-    digest
+    truncated(blake3::Hasher::new_from_context_key(&CONTEXT).update(&named).finalize())
 }
 
 static CONTEXT: LazyLock<ContextKey> =

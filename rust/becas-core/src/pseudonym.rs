@@ -80,7 +80,8 @@ impl Key {
 /// Ids and most messages fit.
 const STACK_BYTES: usize = 512;
 
-fn truncated(hash: blake3::Hash) -> [u8; 16] {
+/// The first 16 bytes: what is kept of a hash.
+pub(crate) fn truncated(hash: blake3::Hash) -> [u8; 16] {
     let mut bytes = [0; 16];
     bytes.copy_from_slice(&hash.as_bytes()[..16]);
     bytes
