@@ -39,7 +39,7 @@ demo: setup  ## The main job on real messages, from events to a promoted and rol
 .PHONY: test
 test: setup grpcurl  ## Every test but the long ones
 	cargo test --workspace --locked --features becas-core/failpoints
-	$(BIN)/pytest -m "not long"
+	$(BIN)/pytest -m "not long" --durations=30 --durations-min=5
 
 .PHONY: test-long
 test-long: setup grpcurl  ## The tests that take minutes to hours

@@ -212,6 +212,7 @@ class Runtime(Section):
     kind: Literal["auto", "ollama", "embedded"] = "auto"
     ollama_host: str = ""
     embedded_base: str = ""
+    default_base_folder: str = ""
     threads: Count = 0
     base_models: BaseModels = BaseModels()
 

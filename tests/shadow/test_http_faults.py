@@ -10,13 +10,13 @@ import pytest_asyncio
 
 from becas.ft.v1 import shadow_pb2
 from becas_ft.runtime import ModelDefinition
-from becas_ft.runtime.embedded import find_default_base
 from becas_ft.runtime.ollama import OllamaRuntime, OllamaSettings
 from becas_ft.shadow import judged
 from helpers import http_faults
 from helpers.bench import A, B, OpenBench
 from helpers.http_faults import Fault
 from helpers.served import SCAM
+from helpers.smollm2 import smollm2
 
 REQUESTS = 2
 # A busy machine is slow, not broken.
@@ -32,7 +32,7 @@ async def port(start_ollama: Callable[[], _Ollama]) -> AsyncIterator[int]:
     """Where a real Ollama listens that has both models."""
     server = start_ollama()
     runtime = OllamaRuntime(OllamaSettings(host=server.host))
-    await runtime.create(ModelDefinition(name=A, base=find_default_base()))
+    await runtime.create(ModelDefinition(name=A, base=smollm2()))
     await runtime.create(ModelDefinition(name=B, base=A, system="You are B."))
     await runtime.close()
     yield int(server.host.rpartition(":")[2])

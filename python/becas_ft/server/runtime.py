@@ -13,7 +13,8 @@ from becas_ft.config import Config
 from becas_ft.errors import InvalidArgumentError
 from becas_ft.ledger import Ledger, ReadTransaction, WriteTransaction
 from becas_ft.rollout import registry
-from becas_ft.runtime.embedded import DEFAULT_BASE, EmbeddedRuntime, EmbeddedSettings, find_default_base
+from becas_ft.runtime.default_base import DEFAULT_BASE, default_base
+from becas_ft.runtime.embedded import EmbeddedRuntime, EmbeddedSettings
 from becas_ft.runtime.errors import ModelRuntimeError, RuntimeUnavailable
 from becas_ft.runtime.ollama import OllamaSettings
 from becas_ft.runtime.protocol import (
@@ -143,12 +144,26 @@ class ServerRuntime:
         elif kind is RuntimeKind.OLLAMA:
             bases = {}
         else:
-            bases = _default_bases(required=kind is RuntimeKind.EMBEDDED)
+            bases = self._default_bases(required=kind is RuntimeKind.EMBEDDED)
         return RuntimeSettings(
             kind=kind,
             embedded=EmbeddedSettings(models=self._models(), bases=bases, threads=runtime.threads),
             ollama=OllamaSettings(host=runtime.ollama_host or None, threads=runtime.threads),
         )
+
+    def _default_bases(self, *, required: bool) -> dict[str, Path]:
+        """The packaged base; none where it cannot be had, as Ollama may answer instead.
+
+        Raises:
+            RuntimeUnavailable: it is required.
+        """
+        try:
+            folder = self._config.runtime.default_base_folder
+            return {DEFAULT_BASE: default_base(Path(folder) if folder else self._config.store.data_dir / "bases")}
+        except RuntimeUnavailable:
+            if required:
+                raise
+            return {}
 
     def _models(self) -> Path:
         folder = self._config.store.data_dir / "models"
@@ -181,17 +196,3 @@ def _where_models_are(transaction: ReadTransaction) -> RuntimeKind | None:
     """The runtime that made the models there are: one that is down for a while is waited for, not replaced."""
     made = any(model.state != model_pb2.MODEL_STATE_BASE for model in registry.models(transaction))
     return _KINDS[transaction.number(_RUNTIME)] if made else None
-
-
-def _default_bases(*, required: bool) -> dict[str, Path]:
-    """The packaged base; none where it is not installed, as Ollama may answer instead.
-
-    Raises:
-        RuntimeUnavailable: it is required and not installed.
-    """
-    try:
-        return {DEFAULT_BASE: find_default_base()}
-    except RuntimeUnavailable:
-        if required:
-            raise
-        return {}

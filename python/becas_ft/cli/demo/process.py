@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from becas_ft.errors import CommandError
-from becas_ft.runtime.embedded import DEFAULT_BASE, find_default_base
+from becas_ft.runtime.default_base import DEFAULT_BASE, default_base
 from becas_ft.runtime.ollama import OllamaRuntime, OllamaSettings
 from becas_ft.runtime.protocol import ModelDefinition
 
@@ -72,7 +72,7 @@ def ollama(folder: Path) -> Iterator[dict[str, str]]:
     with log_path.open("ab") as log:
         process = subprocess.Popen([binary, "serve"], env={**os.environ, **own}, stdout=log, stderr=log)
         try:
-            asyncio.run(_give_base(host, log_path))
+            asyncio.run(_give_base(host, default_base(folder / "bases"), log_path))
             yield {
                 "BECAS_FT_RUNTIME__KIND": "ollama",
                 "BECAS_FT_RUNTIME__OLLAMA_HOST": host,
@@ -87,7 +87,7 @@ def ollama(folder: Path) -> Iterator[dict[str, str]]:
                 process.wait()
 
 
-async def _give_base(host: str, log_path: Path) -> None:
+async def _give_base(host: str, base: Path, log_path: Path) -> None:
     """Wait until Ollama answers, and make the packaged base model in it."""
     runtime = OllamaRuntime(OllamaSettings(host=host))
     deadline = time.monotonic() + _OLLAMA_SECONDS
@@ -96,6 +96,6 @@ async def _give_base(host: str, log_path: Path) -> None:
             if time.monotonic() > deadline:
                 raise CommandError(f"the demo's Ollama did not start: see {log_path}")
             await asyncio.sleep(0.2)
-        await runtime.create(ModelDefinition(name=DEFAULT_BASE, base=find_default_base()))
+        await runtime.create(ModelDefinition(name=DEFAULT_BASE, base=base))
     finally:
         await runtime.close()
