@@ -12,5 +12,5 @@ FOLDER = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "becas
 
 
 def smollm2() -> Path:
-    """Return the GGUF file of SmolLM2-135M-Instruct (Q8_0)."""
+    """Return the GGUF file of SmolLM2-135M-Instruct (float32)."""
     return default_base(FOLDER)
