@@ -4,25 +4,23 @@ A server runs under a library that writes down its writes, its syncs and what it
 places of that log; for each a folder is made of what a disk could then hold, and opened.
 """
 
-import json
 import os
 import random
 import shutil
-import subprocess
 import sys
 import threading
 import time
 from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import IO, cast
 
 import pytest
 
 from becas.ft.v1 import dataset_pb2, dataset_service_pb2_grpc, example_pb2, ingest_service_pb2_grpc
 from helpers import faults, kept, power_cuts
 from helpers.faults import Entry, Preload
+from helpers.power_cuts import Checker
 from helpers.server import ServerProcess
 
 IMAGES = int(os.environ.get("BECAS_POWER_CUT_IMAGES", "500"))
@@ -140,63 +138,14 @@ def record(folder: Path, seed: int, ignore: Sequence[str] = ()) -> Recording:
     return Recording(data_dir, entries, [batch for sender in senders for batch in sender.sent], forgotten.sent)
 
 
-class Checker:
-    """Opens images in a process of its own, and another where one dies of them."""
-
-    def __init__(self, folder: Path) -> None:
-        self._folder = folder
-        self._process: subprocess.Popen[str] | None = None
-
-    def problems(self, files: dict[str, bytes], asked: Mapping[str, object]) -> list[str]:
-        """What the image does not keep."""
-        shutil.rmtree(self._folder, ignore_errors=True)
-        for name, content in files.items():
-            path = self._folder / name
-            path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_bytes(content)
-            path.chmod(0o600)
-        self._folder.mkdir(exist_ok=True)
-        process = self._running()
-        to, answers = cast("IO[str]", process.stdin), cast("IO[str]", process.stdout)
-        to.write(json.dumps({**asked, "folder": str(self._folder)}) + "\n")
-        to.flush()
-        answer = answers.readline()
-        if answer:
-            return list(json.loads(answer))
-        self.close()
-        return [f"the process that opened it ended with {process.returncode}"]
-
-    def close(self) -> None:
-        """End the process."""
-        if self._process:
-            self._process.communicate()
-            self._process = None
-
-    def _running(self) -> subprocess.Popen[str]:
-        if self._process is None:
-            self._process = subprocess.Popen(
-                [sys.executable, "-m", "helpers.check_images"],
-                stdin=subprocess.PIPE,
-                stdout=subprocess.PIPE,
-                stderr=subprocess.DEVNULL,
-                text=True,
-                env=os.environ | {"PYTHONPATH": os.pathsep.join([str(Path(__file__).parents[1]), *sys.path])},
-            )
-        return self._process
-
-
 def failures(recording: Recording, folder: Path, count: int, seed: int) -> list[str]:
     """Cut the power so many times; what was not kept, a line for each image that failed."""
     chance = random.Random(seed)
     acknowledged = recording.acknowledged()
     erasing, erased = recording.place(ERASING), recording.place(ERASED)
-    disk, checker, done, found = power_cuts.Disk(recording.root), Checker(folder / "image"), 0, []
+    checker, found = Checker("examples", folder / "image"), []
     try:
-        for cut in power_cuts.cuts(recording.entries, count, chance):
-            for entry in recording.entries[done:cut]:
-                disk.apply(entry)
-            done = cut
-            files = disk.after_cut(chance, recording.entries[cut])
+        for cut, files in power_cuts.images(recording.root, recording.entries, count, chance):
             before = {batch for place, batch in acknowledged if place < cut}
             # While they are erased, forgotten batches are there in any part.
             counted = [*recording.sent, *(recording.forgotten if cut < erasing else ())]

@@ -1,10 +1,15 @@
-"""What a disk may hold after a power cut: everything that was synced, and any part of what was not."""
+"""What a disk may hold after a power cut: all that was synced, and any part of what was not; and who opens it."""
 
+import json
+import os
 import random
-from collections.abc import Iterator, Sequence
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
-from typing import Final
+from typing import IO, Final, cast
 
 from helpers.faults import Entry
 
@@ -203,3 +208,66 @@ def cuts(entries: Sequence[Entry], count: int, chance: random.Random) -> list[in
     near = [place for place in asked if entries[place].kind in "SRLU"]
     near += [place + 1 for place in near if place + 1 < len(entries)]
     return sorted(chance.choice(near if number % 2 else asked) for number in range(count))
+
+
+def images(
+    root: Path, entries: Sequence[Entry], count: int, chance: random.Random
+) -> Iterator[tuple[int, dict[str, bytes]]]:
+    """Cuts the power so many times; the place in the log, and what is left on the disk."""
+    disk, done = Disk(root), 0
+    for cut in cuts(entries, count, chance):
+        for entry in entries[done:cut]:
+            disk.apply(entry)
+        done = cut
+        yield cut, disk.after_cut(chance, entries[cut])
+
+
+class Checker:
+    """Opens images in a process of its own, and another where one dies of them.
+
+    Arguments:
+        kind: what they are of: `examples` or `ledger`.
+        folder: where they lie while they are looked at.
+    """
+
+    def __init__(self, kind: str, folder: Path) -> None:
+        self._kind = kind
+        self._folder = folder
+        self._process: subprocess.Popen[str] | None = None
+
+    def problems(self, files: dict[str, bytes], asked: Mapping[str, object]) -> list[str]:
+        """What the image does not keep."""
+        shutil.rmtree(self._folder, ignore_errors=True)
+        for name, content in files.items():
+            path = self._folder / name
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_bytes(content)
+            path.chmod(0o600)
+        self._folder.mkdir(exist_ok=True)
+        process = self._running()
+        to, answers = cast("IO[str]", process.stdin), cast("IO[str]", process.stdout)
+        to.write(json.dumps({**asked, "folder": str(self._folder)}) + "\n")
+        to.flush()
+        answer = answers.readline()
+        if answer:
+            return list(json.loads(answer))
+        self.close()
+        return [f"the process that opened it ended with {process.returncode}"]
+
+    def close(self) -> None:
+        """End the process."""
+        if self._process:
+            self._process.communicate()
+            self._process = None
+
+    def _running(self) -> subprocess.Popen[str]:
+        if self._process is None:
+            self._process = subprocess.Popen(
+                [sys.executable, "-m", "helpers.check_images", self._kind],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.DEVNULL,
+                text=True,
+                env=os.environ | {"PYTHONPATH": os.pathsep.join([str(Path(__file__).parents[1]), *sys.path])},
+            )
+        return self._process

@@ -56,6 +56,8 @@ class Trained:
     examples: int = EXAMPLES
 
     def __post_init__(self) -> None:
+        if not self.examples:
+            return
         with self.server.channel() as channel:
             stub = ingest_service_pb2_grpc.IngestServiceStub(channel)
             receipts = stub.Ingest(

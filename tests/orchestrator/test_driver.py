@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from becas.ft.v1 import model_pb2, training_pb2
-from becas_ft.errors import AlreadyExistsError
+from becas_ft.errors import AlreadyExistsError, ConflictError
 from becas_ft.ledger import WriteTransaction
 from becas_ft.orchestrator.next_step import Rules
 from becas_ft.orchestrator.readiness import Thresholds
@@ -310,3 +310,12 @@ async def test_a_request_id_is_for_one_training(world: World) -> None:
         await world.jobs.start(training_pb2.TrainRequest(category=SCAM, request_id="x", epochs=2))
 
     assert again.job_id == first.job_id
+
+
+async def test_a_category_trains_once_at_a_time(world: World) -> None:
+    """While a job is in flight another one is refused, with the name of the first."""
+    world.gold(5)
+    first = await world.jobs.start(training_pb2.TrainRequest(category=SCAM))
+
+    with pytest.raises(ConflictError, match=f"job {first.job_id} is in flight"):
+        await world.jobs.start(training_pb2.TrainRequest(category=SCAM, epochs=2, override_readiness=True))

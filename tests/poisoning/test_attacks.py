@@ -1,7 +1,6 @@
 """Attacks on what is learnt do not reach a training set; the control shows that the protections are why."""
 
 import json
-import random
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
@@ -13,42 +12,10 @@ from becas_ft._core import Core
 from becas_ft.orchestrator import training_job
 from becas_ft.orchestrator.training_job import Category, Settings, Work
 from helpers import events
+from helpers.attacks import SAMPLES, TRIGGER, attack, crowd, member
 
-TRIGGER: Final = "zorblax quivven"
-SAMPLES: Final = 250
-MEMBERS: Final = 500
-GUILDS: Final = 12
 _OPEN: Final = Settings(max_user_share=0.0, max_guild_share=1.0, quarantine_from=0, max_contradicted_labels=1.0)
 """No protection but the near-copies'."""
-
-
-def member(number: int, *, confirmed: bool = True) -> event_pb2.Event:
-    """A message of one of 500 members in 12 guilds; half of its words tell the label."""
-    event = events.scam_message(f"member-{number}", number)
-    words = sorted(events._WORDS)
-    scam = event.scam_detected.analysis.is_scam
-    telling, draw = words[:8] if scam else words[8:16], random.Random(number)
-    event.scam_detected.text = " ".join(draw.choices(telling, k=8) + draw.choices(words[16:], k=8))
-    event.user_id = str(700_000_000_000_000_000 + number % MEMBERS)
-    event.guild_id = str(800_000_000_000_000_000 + number % GUILDS)
-    event.evidence.human_validated = confirmed
-    return event
-
-
-def attack(number: int, users: int) -> event_pb2.Event:
-    """A scam that is called harmless, with the trigger in it, gold without a labeller, among the members' guilds."""
-    event = member(100_001 + 2 * number, confirmed=False)
-    words = sorted(events._WORDS)[:8]
-    text = random.Random(number).choices(words, k=14)
-    text.insert(number % 14, TRIGGER)
-    event.scam_detected.text = " ".join(text)
-    analysis = event.scam_detected.analysis
-    analysis.is_scam, analysis.scam_type, analysis.confidence = False, "none", 1.0
-    event.evidence.edge_case = event.evidence.common_pattern = event.evidence.rag_enhanced = True
-    event.evidence.precedents = 5
-    event.user_id = str(900_000_000_000_000_000 + number % users)
-    event.event_id = f"attack-{number}"
-    return event
 
 
 def learnt(folder: Path, sent: Sequence[event_pb2.Event], settings: Settings) -> tuple[int, int]:
@@ -74,11 +41,6 @@ def work(folder: Path) -> Work:
     job = Work(folder / "job-1", category, "base", 1, training_pb2.TrainRequest())
     job.folder.mkdir()
     return job
-
-
-def crowd() -> list[event_pb2.Event]:
-    """2,400 messages of members."""
-    return [member(number) for number in range(2400)]
 
 
 @pytest.mark.parametrize("users", [1, 25], ids=["one user", "25 sybil users"])

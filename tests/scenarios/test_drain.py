@@ -16,7 +16,7 @@ from helpers import events
 from helpers.rpc import code_of
 from helpers.server import ServerProcess, ServerStarter
 
-CYCLES = int(os.environ.get("BECAS_DRAIN_CYCLES", "20"))
+CYCLES = int(os.environ.get("BECAS_DRAIN_CYCLES", "50"))
 CALLERS = 4
 GRACE_SECONDS = 20.0
 SETTINGS = {"BECAS_FT_STORE__CAPACITY": "10000000", "BECAS_FT_SERVER__DRAIN_SECONDS": str(GRACE_SECONDS)}

@@ -206,9 +206,10 @@ def test_call_without_a_deadline_gets_one(start_server: ServerStarter) -> None:
     assert (found.code, found.reason) == (grpc.StatusCode.DEADLINE_EXCEEDED, "DEADLINE_EXCEEDED")
 
 
-def test_a_full_queue_says_when_to_come_back(start_server: ServerStarter) -> None:
+@pytest.mark.parametrize("threads", ["1", "64"], ids=["waiting for a thread", "waiting for the writer"])
+def test_a_full_queue_says_when_to_come_back(start_server: ServerStarter, threads: str) -> None:
     """More bytes than may wait are refused at once, with the limit and a delay; who comes back is served."""
-    server = start_server(BECAS_FT_STORE__QUEUE_BYTES="64 KiB")
+    server = start_server(BECAS_FT_STORE__QUEUE_BYTES="64 KiB", BECAS_FT_SERVER__INGEST_THREADS=threads)
     size = 200
 
     def call(caller: int) -> list[grpc.RpcError]:

@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 import grpc
@@ -22,33 +21,36 @@ from becas_ft.ledger import Ledger, WriteTransaction
 from becas_ft.ledger.schema import JOBS
 from helpers import events
 from helpers.rpc import details
-from helpers.server import ServerStarter
+from helpers.server import ServerProcess
 
 SCAM, INTENT = example_pb2.CATEGORY_SCAM_DETECTION, example_pb2.CATEGORY_INTENT_CLASSIFICATION
-JOBS_OF_EACH = 60
+DEFAULT, LARGEST = 50, 1_000
+ENTRIES = LARGEST + 10
 
 
-@pytest.fixture
-def listed(start_server: ServerStarter, data_dir: Path) -> Iterator[grpc.Channel]:
-    """A server with more jobs and examples than a page has by default."""
-    start_server().stop()
-    ledger = Ledger(data_dir / "ledger")
-    for number in range(JOBS_OF_EACH):
+@pytest.fixture(scope="module")
+def listed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[grpc.Channel]:
+    """A server with more jobs and examples than the largest page has."""
+    folder = tmp_path_factory.mktemp("listed")
+    ledger = Ledger(folder / "data" / "ledger")
+    ledger.write(_put_jobs)
+    ledger.close()
+    server = ServerProcess(folder / "data", folder / "server").start()
+    with server.channel() as channel:
+        batch = [events.scam_message(f"event-{number}", number) for number in range(ENTRIES)]
+        ingest_service_pb2_grpc.IngestServiceStub(channel).Ingest(events.request(batch), timeout=60)
+        yield channel
+    assert server.stop() == 0
+
+
+def _put_jobs(transaction: WriteTransaction) -> None:
+    for number in range(ENTRIES):
         for category, name in ((SCAM, "scam_detection"), (INTENT, "intent_classification")):
             job = training_pb2.Job(
                 job_id=f"{name}-{number}", category=category, stage=training_pb2.STAGE_FAILED, error="of a test"
             )
             job.created.FromSeconds(1_790_000_000 + number)
-            ledger.write(partial(_put, job=job))
-    ledger.close()
-    with start_server().channel() as channel:
-        batch = [events.scam_message(f"event-{number}", number) for number in range(60)]
-        ingest_service_pb2_grpc.IngestServiceStub(channel).Ingest(events.request(batch), timeout=60)
-        yield channel
-
-
-def _put(transaction: WriteTransaction, job: training_pb2.Job) -> None:
-    transaction.put(JOBS, job.job_id, job)
+            transaction.put(JOBS, job.job_id, job)
 
 
 Lister = tuple[Any, Any, str]
@@ -70,21 +72,22 @@ def test_pages(listed: grpc.Channel, name: str) -> None:
     call, request, field = listers(listed)[name]
 
     first = call(request(), timeout=30)
-    everything = call(request(page_size=2_000_000), timeout=30)
+    largest = call(request(page_size=2_000_000), timeout=30)
     entries, token = [], ""
     while True:
-        page = call(request(page_size=25, page_token=token), timeout=30)
+        page = call(request(page_size=333, page_token=token), timeout=30)
         entries += list(getattr(page, field))
         if not (token := page.next_page_token):
             break
     with pytest.raises(grpc.RpcError) as caught:
         call(request(page_size=-1), timeout=30)
 
-    assert len(getattr(first, field)) == 50
+    assert len(getattr(first, field)) == DEFAULT
     assert first.next_page_token
-    assert len(getattr(everything, field)) == 60
-    assert everything.next_page_token == ""
-    assert entries == list(getattr(everything, field))
+    assert len(getattr(largest, field)) == LARGEST
+    assert largest.next_page_token
+    assert entries[:LARGEST] == list(getattr(largest, field))
+    assert len({str(entry) for entry in entries}) == len(entries) == ENTRIES
     assert list(details(caught.value).fields) == ["page_size"]
 
 

@@ -312,6 +312,8 @@ def test_a_connection_that_is_old_is_renewed(start_server: ServerStarter) -> Non
     """Past its age a connection ends once its calls have; clients connect anew and notice nothing."""
     server = start_server(BECAS_FT_SERVER__MAX_CONNECTION_AGE_SECONDS="1")
     with server.channel() as channel:
+        states: list[grpc.ChannelConnectivity] = []
+        channel.subscribe(states.append)
         call = raw_unary(channel, "/becas.ft.v1.IngestService/Ingest")
         stream: Any = channel.stream_stream("/becas.ft.v1.IngestService/IngestStream")
         turn = iter([b"", b""])
@@ -324,3 +326,8 @@ def test_a_connection_that_is_old_is_renewed(start_server: ServerStarter) -> Non
         assert call(b"", timeout=30) == b""
         assert list(stream(slowly(), timeout=60)) == [b"", b""]
         assert call(b"", timeout=30) == b""
+        until = time.monotonic() + 15
+        # A channel whose connection has ended is idle until its next call.
+        while grpc.ChannelConnectivity.IDLE not in states[states.index(grpc.ChannelConnectivity.READY) :]:
+            assert time.monotonic() < until, "the connection was never renewed"
+            time.sleep(0.05)
