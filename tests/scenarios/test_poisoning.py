@@ -72,6 +72,7 @@ def learnt(trained: Trained) -> tuple[int, int]:
     return sum(TRIGGER in json.loads(row)["input"] for row in rows), len(rows)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("settings", [{}, OPEN], ids=["protected", "open"])
 def test_planted_triggers_do_not_reach_a_training_set(
     start_server: ServerStarter, tiny_base: Path, settings: dict[str, str]
