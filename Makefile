@@ -138,7 +138,12 @@ grpcurl: .venv/.dependencies  ## A real grpcurl for the tests, where Go is there
 	$(BIN)/python scripts/build_grpcurl.py
 
 .PHONY: clients
-clients: setup  ## The client package for Python, into dist/clients
+clients: setup  ## The client packages: Go's and TypeScript's code generated, what can be packed in dist/clients
+	cd clients/typescript && npm ci
+	$(BIN)/python scripts/gen_clients.py
+	cd clients/go && go build ./...
+	mkdir -p dist/clients
+	cd clients/typescript && npm run build && npm pack --ignore-scripts --pack-destination ../../dist/clients
 	$(BIN)/python -m uv build --wheel --out-dir dist/clients clients/python
 
 .PHONY: wheel

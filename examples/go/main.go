@@ -1,167 +1,159 @@
-// Command bot publishes what it decided about seven invented messages, and prints a receipt a line.
+// Command bot is a Discord bot that publishes what it decides; with -replay it plays recorded gateway events, without a
+// network.
 package main
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
+	"errors"
+	"flag"
 	"fmt"
 	"os"
+	"os/signal"
 	"strings"
+	"syscall"
 	"time"
 
-	"google.golang.org/protobuf/types/known/timestamppb"
+	"github.com/bwmarrin/discordgo"
 
-	"becas.example/bot/becasv1"
-	"becas.example/bot/publisher"
+	becasft "becas.example/ft"
+	"becas.example/ft/becasv1"
 )
 
-const (
-	member    = "700000000000000001"
-	guild     = "800000000000000001"
-	closeTime = 30 * time.Second
-)
+const closeTime = 30 * time.Second
 
 func main() {
-	if err := run(); err != nil {
+	replay := flag.String("replay", "", "a file of gateway events, one a line")
+	flag.Parse()
+	if err := run(*replay); err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		os.Exit(1)
 	}
 }
 
-// token is the bot's; servers beyond this machine want one.
-func token() (string, error) {
-	path := os.Getenv("BECAS_FT_TOKEN_FILE")
-	if path == "" {
-		return os.Getenv("BECAS_FT_TOKEN"), nil
+func run(replay string) (err error) {
+	token := os.Getenv("DISCORD_TOKEN")
+	if replay == "" && token == "" {
+		return errors.New("set DISCORD_TOKEN, or name a file with -replay")
 	}
-	content, err := os.ReadFile(path)
-	return strings.TrimSpace(string(content)), err
-}
-
-func run() (err error) {
-	server := os.Getenv("BECAS_FT_SERVER")
-	if server == "" {
-		server = "127.0.0.1:50051"
-	}
-	// Between two messages; a chat takes its time.
-	var pace time.Duration
-	if seconds := os.Getenv("BOT_PACE_SECONDS"); seconds != "" {
-		if pace, err = time.ParseDuration(seconds + "s"); err != nil {
-			return err
-		}
-	}
-	token, err := token()
+	access, err := access()
 	if err != nil {
 		return err
 	}
-	bot, err := publisher.Open(server, publisher.Access{CAFile: os.Getenv("BECAS_FT_CA"), Token: token}, show)
+	server := cmp.Or(os.Getenv("BECAS_FT_SERVER"), "127.0.0.1:50051")
+	becas, err := becasft.Open(server, access, becasft.Settings{})
 	if err != nil {
 		return err
 	}
+	session, err := discordgo.New("Bot " + token)
+	if err != nil {
+		return err
+	}
+	bot := newBot(becas)
 	defer func() {
+		// Waits for the last receipts.
 		ctx, cancel := context.WithTimeout(context.Background(), closeTime)
 		defer cancel()
-		if closed := bot.Close(ctx); err == nil {
-			err = closed
-		}
+		err = errors.Join(err, becas.Close(ctx))
+		bot.shown.Wait()
 	}()
-	urgent := scam()
-	receipt, err := bot.PublishNow(context.Background(), urgent)
+	if replay != "" {
+		return bot.replay(session, replay)
+	}
+	return bot.online(session)
+}
+
+// online runs until it is told to stop.
+func (b *bot) online(session *discordgo.Session) error {
+	session.Identify.Intents = discordgo.IntentGuilds | discordgo.IntentGuildMembers | discordgo.IntentGuildModeration |
+		discordgo.IntentGuildMessages | discordgo.IntentGuildMessageReactions | discordgo.IntentMessageContent
+	// One event after the other: decisions about one message follow from those before.
+	session.SyncEvents = true
+	session.AddHandler(b.onMessage)
+	session.AddHandler(b.onMemberJoin)
+	session.AddHandler(b.onReaction)
+	session.AddHandler(b.onAuditLogEntry)
+	session.AddHandler(b.onInteraction)
+	if err := session.Open(); err != nil {
+		return err
+	}
+	stop := make(chan os.Signal, 1)
+	signal.Notify(stop, os.Interrupt, syscall.SIGTERM)
+	<-stop
+	return session.Close()
+}
+
+// replay makes the library's own objects of recorded gateway events, and hands them to the same handlers.
+func (b *bot) replay(session *discordgo.Session, path string) error {
+	content, err := os.ReadFile(path)
 	if err != nil {
 		return err
 	}
-	show(urgent, receipt)
-	for _, decided := range everyday() {
-		time.Sleep(pace)
-		if err := bot.Publish(context.Background(), decided); err != nil {
+	for _, line := range strings.Split(strings.TrimSpace(string(content)), "\n") {
+		var packet discordgo.Event
+		if err := json.Unmarshal([]byte(line), &packet); err != nil {
 			return err
+		}
+		if err := b.play(session, packet); err != nil {
+			return fmt.Errorf("%s: %w", packet.Type, err)
 		}
 	}
 	return nil
 }
 
-// scam is a phishing message; a moderator agreed, and retrieved precedents took part: gold.
-func scam() *becasv1.Event {
-	event := envelope("scam-1001")
-	event.Evidence = &becasv1.Evidence{HumanValidated: true, RagEnhanced: true}
-	event.Payload = &becasv1.Event_ScamDetected{ScamDetected: &becasv1.ScamDetected{
-		Text: "Moonbeam Bank: your vault closes at noon, send the seed words to moonbeam-vault.example",
-		Analysis: &becasv1.ScamAnalysis{
-			IsScam:     true,
-			ScamType:   "phishing",
-			Severity:   "high",
-			Confidence: 0.97,
-			Indicators: []string{"seed words", "closes at noon"},
-			Reasoning:  "It asks for seed words on a look-alike domain and presses for haste.",
-		},
-	}}
-	return event
+func (b *bot) play(session *discordgo.Session, packet discordgo.Event) error {
+	switch packet.Type {
+	case "READY":
+		return play(session, packet, func(*discordgo.Session, *discordgo.Ready) {})
+	case "GUILD_CREATE":
+		return play(session, packet, func(*discordgo.Session, *discordgo.GuildCreate) {})
+	case "MESSAGE_CREATE":
+		return play(session, packet, b.onMessage)
+	case "GUILD_MEMBER_ADD":
+		return play(session, packet, b.onMemberJoin)
+	case "MESSAGE_REACTION_ADD":
+		return play(session, packet, b.onReaction)
+	case "GUILD_AUDIT_LOG_ENTRY_CREATE":
+		return play(session, packet, b.onAuditLogEntry)
+	case "INTERACTION_CREATE":
+		return play(session, packet, b.onInteraction)
+	}
+	return nil
 }
 
-// everyday is what comes in on a quiet day: one that is too thin, one with a bug, one that is delivered twice.
-func everyday() []*becasv1.Event {
-	language := envelope("language-1002")
-	language.Payload = &becasv1.Event_LanguageDetected{LanguageDetected: &becasv1.LanguageDetected{
-		Text: "Der Kater schläft auf der Fensterbank.", DetectedLanguage: "de", Confidence: 0.99,
-	}}
-
-	tool := envelope("tool-1003")
-	tool.Payload = &becasv1.Event_ToolExecuted{ToolExecuted: &becasv1.ToolExecuted{
-		ToolName: "reminder", ToolCategory: "productivity", Input: "remind me to water the ferns on Friday", Success: true,
-	}}
-
-	message := "my drawbridge command does nothing since the update"
-	intent := envelope("intent-1004")
-	intent.Payload = &becasv1.Event_IntentAnalyzed{IntentAnalyzed: &becasv1.IntentAnalyzed{
-		Message:       message,
-		SurfaceIntent: "statement",
-		DeepIntent: &becasv1.DeepIntent{
-			PrimaryIntent:   "complain",
-			EmotionalState:  "annoyed",
-			SuggestedAction: "answer",
-			Confidence:      0.92,
-			Reasoning:       "The member reports that a command stopped working and sounds annoyed.",
-		},
-		ConversationalContext: &becasv1.ConversationalContext{RecentMessages: 4},
-	}}
-
-	// The bug: confidences are shares, not per cent.
-	violation := envelope("violation-1005")
-	violation.Payload = &becasv1.Event_ViolationDetected{ViolationDetected: &becasv1.ViolationDetected{
-		ViolationType: "spam", Severity: "low", Confidence: 97, Evidence: "FERNS FERNS FERNS cheap ferns",
-	}}
-
-	correctedLabel := "ask_for_help"
-	correction := envelope("correction-1006")
-	correction.CausationId = intent.GetEventId()
-	correction.Payload = &becasv1.Event_AiCorrection{AiCorrection: &becasv1.AiCorrection{
-		Correction: &becasv1.Correction{
-			AiDecision: &becasv1.AiDecision{
-				Action: "none", Reason: "complaint", Confidence: 0.92, Context: message,
-			},
-			Category:       "wrong_intent",
-			AiMistake:      "Took a call for help for a complaint",
-			Lesson:         "A broken command is a call for help",
-			CorrectedLabel: &correctedLabel,
-		},
-	}}
-
-	// A gateway that reconnects delivers messages again; the id makes the second scam harmless.
-	return []*becasv1.Event{language, tool, intent, violation, scam(), correction}
+func play[Data any](session *discordgo.Session, packet discordgo.Event, handle func(*discordgo.Session, *Data)) error {
+	data := new(Data)
+	if err := json.Unmarshal(packet.RawData, data); err != nil {
+		return err
+	}
+	if err := session.State.OnInterface(session, data); err != nil && !errors.Is(err, discordgo.ErrStateNotFound) {
+		return err
+	}
+	handle(session, data)
+	return nil
 }
 
-// envelope names what happened, so that the same happening never has two ids.
-func envelope(eventID string) *becasv1.Event {
-	return &becasv1.Event{EventId: eventID, Time: timestamppb.Now(), UserId: member, GuildId: guild}
+// access is the authority and the token; a server beyond this machine wants both.
+func access() (becasft.Access, error) {
+	access := becasft.Access{CAFile: os.Getenv("BECAS_FT_CA")}
+	if path := os.Getenv("BECAS_FT_TOKEN_FILE"); path != "" {
+		content, err := os.ReadFile(path)
+		if err != nil {
+			return access, err
+		}
+		access.Token = strings.TrimSpace(string(content))
+	}
+	return access, nil
 }
 
-// show prints one line of JSON on standard output; bugs of this bot also go to standard error.
-func show(sent *becasv1.Event, receipt *becasv1.Receipt) {
+// show prints a receipt as a line of JSON. INVALID means that this bot has a bug: the reason names the field.
+func show(receipt *becasv1.Receipt) {
 	line, err := json.Marshal(map[string]any{
 		"eventId":  receipt.GetEventId(),
 		"status":   strings.TrimPrefix(receipt.GetStatus().String(), "STATUS_"),
-		"category": name(receipt.GetCategory().String(), "CATEGORY_"),
-		"tier":     name(receipt.GetTier().String(), "TIER_"),
+		"category": short(receipt.GetCategory().String(), "CATEGORY_"),
+		"tier":     short(receipt.GetTier().String(), "TIER_"),
 		"score":    receipt.GetScore(),
 		"reasons":  append([]string{}, receipt.GetReasons()...),
 	})
@@ -169,19 +161,13 @@ func show(sent *becasv1.Event, receipt *becasv1.Receipt) {
 		panic(err)
 	}
 	fmt.Println(string(line))
-	if receipt.GetStatus() == becasv1.Status_STATUS_INVALID {
-		// Sending it again would not help: mend the bot. The reason says which field, and what it takes.
-		for _, reason := range receipt.GetReasons() {
-			fmt.Fprintf(os.Stderr, "bug in this bot, event %s: %s\n", sent.GetEventId(), reason)
-		}
-	}
 }
 
-// name is `scam_detection` for CATEGORY_SCAM_DETECTION, and empty where it is not set.
-func name(value, prefix string) string {
-	short := strings.ToLower(strings.TrimPrefix(value, prefix))
-	if short == "unspecified" {
+// short is CATEGORY_SCAM_DETECTION as scam_detection; empty where it is not set.
+func short(value, prefix string) string {
+	name := strings.ToLower(strings.TrimPrefix(value, prefix))
+	if name == "unspecified" {
 		return ""
 	}
-	return short
+	return name
 }

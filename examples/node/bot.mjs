@@ -1,135 +1,155 @@
-// A bot that publishes what it decided about seven invented messages, and prints a receipt a line.
+// A Discord bot that publishes what it decides; with --replay it plays recorded gateway events, without a network.
 import { readFileSync } from 'node:fs';
-import { setTimeout as sleep } from 'node:timers/promises';
+import { parseArgs } from 'node:util';
 
-import { Publisher } from './publisher.mjs';
+import { Client as Becas } from 'becas-ft-client';
+import { AuditLogEvent, Client, Events, GatewayIntentBits, Partials, PermissionFlagsBits, Status } from 'discord.js';
 
-const MEMBER = '700000000000000001';
-const GUILD = '800000000000000001';
-// Between two messages; a chat takes its time.
-const PACE_SECONDS = Number(process.env.BOT_PACE_SECONDS ?? 0);
+import { Moderation } from './moderation.mjs';
 
-/** The envelope: the id says what happened, so that the same happening never has two. */
-function event(eventId, fields) {
-  const now = Date.now();
-  const time = { seconds: Math.floor(now / 1000), nanos: (now % 1000) * 1_000_000 };
-  return { eventId, time, userId: MEMBER, guildId: GUILD, ...fields };
+const ACTIONS = {
+  [AuditLogEvent.MemberBanAdd]: 'ban',
+  [AuditLogEvent.MemberBanRemove]: 'unban',
+  [AuditLogEvent.MemberKick]: 'kick',
+};
+const DISMISS = '❌';
+
+/** A client whose events are decided about and published. */
+function makeBot(becas) {
+  const moderation = new Moderation();
+  const bot = new Client({
+    intents: [
+      GatewayIntentBits.Guilds,
+      GatewayIntentBits.GuildMembers,
+      GatewayIntentBits.GuildModeration,
+      GatewayIntentBits.GuildMessages,
+      GatewayIntentBits.GuildMessageReactions,
+      GatewayIntentBits.MessageContent,
+    ],
+    partials: [Partials.Message, Partials.Reaction],
+  });
+  const publish = (events) => publishAll(becas, events);
+
+  bot.on(Events.MessageCreate, (message) => {
+    if (message.author.bot || !message.inGuild()) return;
+    // Here you act on what was decided: delete, warn, answer.
+    publish(
+      moderation.message({
+        messageId: message.id,
+        userId: message.author.id,
+        guildId: message.guildId,
+        channel: message.channel.name,
+        text: message.content,
+        time: message.createdAt,
+        toBot: message.mentions.users.has(bot.user.id),
+      }),
+    );
+  });
+
+  // Raids.
+  bot.on(Events.GuildMemberAdd, (member) => {
+    publish(moderation.joined(member.id, member.guild.id, member.joinedAt ?? new Date(), member.user.createdAt));
+  });
+
+  // A moderator's ❌ on a message says that flagging it was wrong.
+  bot.on(Events.MessageReactionAdd, (reaction, user) => {
+    const member = reaction.message.guild?.members.cache.get(user.id);
+    if (reaction.emoji.name === DISMISS && member?.permissions.has(PermissionFlagsBits.ModerateMembers)) {
+      publish(moderation.dismissed(reaction.message.id, user.id));
+    }
+  });
+
+  // What moderators do, by hand or with other bots.
+  bot.on(Events.GuildAuditLogEntryCreate, (entry, guild) => {
+    const until = entry.changes.find((change) => change.key === 'communication_disabled_until')?.new;
+    const timeout = entry.action === AuditLogEvent.MemberUpdate && until;
+    const action = timeout ? 'timeout' : ACTIONS[entry.action];
+    if (!action || !entry.targetId) return;
+    publish(
+      moderation.acted({
+        entryId: entry.id,
+        action,
+        targetId: entry.targetId,
+        executorId: entry.executorId,
+        guildId: guild.id,
+        reason: entry.reason,
+        ...(timeout && { seconds: Math.round((Date.parse(until) - entry.createdTimestamp) / 1000) }),
+      }),
+    );
+  });
+
+  // Commands. Here you also run and answer them.
+  bot.on(Events.InteractionCreate, (interaction) => {
+    if (!interaction.isCommand()) return;
+    const who = { commandId: interaction.id, userId: interaction.user.id, guildId: interaction.guildId };
+    if (interaction.commandName === 'remind') {
+      publish(moderation.remind(who, interaction.options.getString('text', true)));
+    } else if (interaction.commandName === 'plan') {
+      publish(moderation.plan(who, interaction.options.getString('text', true)));
+    } else if (interaction.isMessageContextMenuCommand() && interaction.commandName === 'Teach: positive') {
+      publish(moderation.taught(who, interaction.targetMessage.content));
+    }
+  });
+  return bot;
 }
 
-/** A phishing message; a moderator agreed, and retrieved precedents took part: gold. */
-function scam() {
-  return event('scam-1001', {
-    evidence: { humanValidated: true, ragEnhanced: true },
-    scamDetected: {
-      text: 'Moonbeam Bank: your vault closes at noon, send the seed words to moonbeam-vault.example',
-      analysis: {
-        isScam: true,
-        scamType: 'phishing',
-        severity: 'high',
-        confidence: 0.97,
-        indicators: ['seed words', 'closes at noon'],
-        reasoning: 'It asks for seed words on a look-alike domain and presses for haste.',
-      },
-    },
+/** Publishes in order; a full buffer makes this wait, not the library. */
+let published = Promise.resolve();
+function publishAll(becas, events) {
+  published = published.then(async () => {
+    for (const event of events) {
+      const { receipt } = await becas.publish(event);
+      receipt.then(show, () => {});
+    }
   });
 }
 
-/** What comes in on a quiet day: one that is too thin, one with a bug, one that is delivered twice. */
-function everyday() {
-  const message = 'my drawbridge command does nothing since the update';
-  return [
-    event('language-1002', {
-      languageDetected: { text: 'Der Kater schläft auf der Fensterbank.', detectedLanguage: 'de', confidence: 0.99 },
-    }),
-    event('tool-1003', {
-      toolExecuted: {
-        toolName: 'reminder',
-        toolCategory: 'productivity',
-        input: 'remind me to water the ferns on Friday',
-        success: true,
-      },
-    }),
-    event('intent-1004', {
-      intentAnalyzed: {
-        message,
-        surfaceIntent: 'statement',
-        deepIntent: {
-          primaryIntent: 'complain',
-          emotionalState: 'annoyed',
-          suggestedAction: 'answer',
-          confidence: 0.92,
-          reasoning: 'The member reports that a command stopped working and sounds annoyed.',
-        },
-        conversationalContext: { recentMessages: 4 },
-      },
-    }),
-    // The bug: confidences are shares, not per cent.
-    event('violation-1005', {
-      violationDetected: {
-        violationType: 'spam',
-        severity: 'low',
-        confidence: 97,
-        evidence: 'FERNS FERNS FERNS cheap ferns',
-      },
-    }),
-    // A gateway that reconnects delivers messages again; the id makes it harmless.
-    scam(),
-    event('correction-1006', {
-      causationId: 'intent-1004',
-      aiCorrection: {
-        correction: {
-          aiDecision: { action: 'none', reason: 'complaint', confidence: 0.92, context: message },
-          category: 'wrong_intent',
-          aiMistake: 'Took a call for help for a complaint',
-          lesson: 'A broken command is a call for help',
-          correctedLabel: 'ask_for_help',
-        },
-      },
-    }),
-  ];
-}
-
-/** One line of JSON on standard output; bugs of this bot also go to standard error. */
-function show(sent, receipt) {
+/** A receipt as a line of JSON. INVALID means that this bot has a bug: the reason names the field. */
+function show({ eventId, status, category, tier, score, reasons }) {
   const line = {
-    eventId: receipt.eventId,
-    status: receipt.status.replace('STATUS_', ''),
-    category: name(receipt.category, 'CATEGORY_'),
-    tier: name(receipt.tier, 'TIER_'),
-    score: receipt.score,
-    reasons: receipt.reasons,
+    eventId,
+    status: short(status, 'STATUS_').toUpperCase(),
+    category: short(category, 'CATEGORY_'),
+    tier: short(tier, 'TIER_'),
+    score,
+    reasons,
   };
   console.log(JSON.stringify(line));
-  if (receipt.status === 'STATUS_INVALID') {
-    // Sending it again would not help: mend the bot. The reason says which field, and what it takes.
-    for (const reason of receipt.reasons) console.error(`bug in this bot, event ${sent.eventId}: ${reason}`);
-  }
 }
 
 /** `CATEGORY_SCAM_DETECTION` as `scam_detection`; empty where it is not set. */
-function name(value, prefix) {
-  const short = value.replace(prefix, '').toLowerCase();
-  return short === 'unspecified' ? '' : short;
+function short(value, prefix) {
+  const name = value.slice(prefix.length).toLowerCase();
+  return name === 'unspecified' ? '' : name;
 }
 
-/** What stands in the file that a variable names; undefined where it names none. */
-function content(variable) {
-  const path = process.env[variable];
-  return path ? readFileSync(path) : undefined;
+/** Hands recorded gateway events to the library, which makes its own objects of them, as if it were online. */
+function replay(bot, path) {
+  bot.ws.status = Status.Ready;
+  const shard = { id: 0, status: Status.Ready, checkReady() {}, gotGuild() {} };
+  for (const line of readFileSync(path, 'utf8').trimEnd().split('\n')) bot.ws.handlePacket(JSON.parse(line), shard);
 }
 
-const publisher = new Publisher(process.env.BECAS_FT_SERVER ?? '127.0.0.1:50051', show, {
-  ca: content('BECAS_FT_CA'),
-  // Servers beyond this machine want one.
-  token: content('BECAS_FT_TOKEN_FILE')?.toString().trim() ?? process.env.BECAS_FT_TOKEN,
+const { values: options } = parseArgs({ options: { replay: { type: 'string' } } });
+const { BECAS_FT_SERVER: server, BECAS_FT_CA: ca, BECAS_FT_TOKEN_FILE: token, DISCORD_TOKEN } = process.env;
+if (!options.replay && !DISCORD_TOKEN) {
+  console.error('set DISCORD_TOKEN, or name a file with --replay');
+  process.exit(1);
+}
+const becas = new Becas(server ?? '127.0.0.1:50051', {
+  ...(ca && { ca: readFileSync(ca) }),
+  ...(token && { token: readFileSync(token, 'utf8').trim() }),
 });
-try {
-  const urgent = scam();
-  show(urgent, await publisher.publishNow(urgent));
-  for (const decided of everyday()) {
-    await sleep(1000 * PACE_SECONDS);
-    await publisher.publish(decided);
-  }
-} finally {
-  await publisher.close();
+const bot = makeBot(becas);
+const end = async () => {
+  await bot.destroy();
+  await published;
+  await becas.close();
+};
+if (options.replay) {
+  replay(bot, options.replay);
+  await end();
+} else {
+  for (const signal of ['SIGINT', 'SIGTERM']) process.once(signal, end);
+  await bot.login(DISCORD_TOKEN);
 }

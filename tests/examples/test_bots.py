@@ -8,11 +8,12 @@ from typing import Any, Final
 import pytest
 
 from becas.ft.v1.event_pb2 import Event
-from helpers.programs import ROOT, Program
+from helpers.programs import CLIENTS, ROOT, Program
 from helpers.server import ServerProcess
 
 EXAMPLES: Final = ROOT / "examples"
 REPLAY: Final = EXAMPLES / "replay.jsonl"
+GO_BOT: Final = ROOT / "build" / "examples" / "bot"
 BOTS: Final = {
     "python": Program(
         EXAMPLES / "python",
@@ -21,6 +22,14 @@ BOTS: Final = {
         (sys.executable, "bot.py"),
         {"PYTHONPATH": str(ROOT / "clients" / "python" / "src")},
     ),
+    "go": Program(
+        EXAMPLES / "go",
+        "go",
+        (("go", "vet", "./..."), ("go", "build", "-o", str(GO_BOT), ".")),
+        (str(GO_BOT),),
+        needs=(CLIENTS["go"],),
+    ),
+    "node": Program(EXAMPLES / "node", "npm", (("npm", "ci"),), ("node", "bot.mjs"), needs=(CLIENTS["typescript"],)),
 }
 
 # What happened, by the ids in the recorded events.

@@ -20,6 +20,7 @@ ROOT: Final = Path(__file__).resolve().parents[2]
 BUILD_SECONDS: Final = 280
 RUN_SECONDS: Final = 120
 _LOOK_SECONDS: Final = 0.02
+_built: Final[set[Path]] = set()
 
 
 @dataclass(frozen=True)
@@ -31,6 +32,7 @@ class Program:
         build: commands that make it run, in its folder.
         command: that runs it.
         variables: of its environment.
+        needs: what is built before it.
     """
 
     folder: Path
@@ -38,9 +40,14 @@ class Program:
     build: tuple[tuple[str, ...], ...]
     command: tuple[str, ...]
     variables: dict[str, str] = field(default_factory=dict)
+    needs: tuple["Program", ...] = ()
 
     def make(self) -> None:
-        """Build it; a test that needs a missing tool fails in CI and is skipped elsewhere."""
+        """Build it, once; a test that needs a missing tool fails in CI and is skipped elsewhere."""
+        for other in self.needs:
+            other.make()
+        if self.folder in _built:
+            return
         if shutil.which(self.tool) is None:
             reason = f"{self.tool} is not on PATH: {self.folder.relative_to(ROOT)} cannot be built"
             if os.environ.get("CI") or os.environ.get("BECAS_REQUIRE_BOTS"):
@@ -58,6 +65,7 @@ class Program:
             )
             said = f"{done.stdout}{done.stderr}"
             assert done.returncode == 0, f"{' '.join(command)} ended with {done.returncode}:\n{said}"
+        _built.add(self.folder)
 
     @contextmanager
     def run(self, output: Path, *arguments: str, **variables: str) -> Iterator["Run"]:
@@ -110,3 +118,33 @@ class Run:
     def errors(self) -> str:
         """Standard error."""
         return (self.output / "stderr").read_text(encoding="utf-8")
+
+
+_CLIENTS: Final = ROOT / "clients"
+_BINARIES: Final = ROOT / "build" / "clients"
+# Each client package by its benchmark command.
+CLIENTS: Final = {
+    "python": Program(
+        _CLIENTS / "python",
+        "python3",
+        (),
+        (sys.executable, "-m", "becas_ft_client.bench"),
+        {"PYTHONPATH": str(_CLIENTS / "python" / "src")},
+    ),
+    "go": Program(
+        _CLIENTS / "go",
+        "go",
+        (
+            (sys.executable, "../../scripts/gen_clients.py", "go"),
+            ("go", "vet", "./..."),
+            ("go", "build", "-o", str(_BINARIES / "bench"), "./cmd/bench"),
+        ),
+        (str(_BINARIES / "bench"),),
+    ),
+    "typescript": Program(
+        _CLIENTS / "typescript",
+        "npm",
+        (("npm", "ci"), ("npm", "run", "generate"), ("npm", "run", "build")),
+        ("node", "dist/bench.js"),
+    ),
+}

@@ -31,7 +31,7 @@ _REASONING = "The wording asks for a payment and promises a prize that nobody an
 _CALL_SECONDS = 30.0
 
 
-def invented(prefix: str, number: int) -> Event:
+def invented(prefix: str, number: int, confidence: float) -> Event:
     """A gold event whose text no other number has."""
     letters = "".join(chr(ord("a") + int(digit)) for digit in str(number))
     return Event(
@@ -42,7 +42,7 @@ def invented(prefix: str, number: int) -> Event:
         scam_detected=ScamDetected(
             text=f"Moonbeam Bank: vault {prefix} {letters} closes, send the seed words to moonbeam-vault.example",
             analysis=ScamAnalysis(
-                is_scam=True, scam_type="prize", severity="high", confidence=0.9, reasoning=_REASONING
+                is_scam=True, scam_type="prize", severity="high", confidence=confidence, reasoning=_REASONING
             ),
         ),
     )
@@ -91,7 +91,7 @@ async def run(options: argparse.Namespace) -> None:
         settings = replace(settings, buffer_bytes=options.buffer_bytes)
     if options.close_seconds is not None:
         settings = replace(settings, close_seconds=options.close_seconds)
-    events = [invented(options.prefix, number) for number in range(options.events)]
+    events = [invented(options.prefix, number, options.confidence) for number in range(options.events)]
     start = time.perf_counter()
     async with Client(options.server, access=access(), settings=settings) as client:
         if options.calls:
@@ -117,6 +117,7 @@ def main() -> int:
     parser.add_argument("--server", default=os.environ.get("BECAS_FT_SERVER", "127.0.0.1:50051"))
     parser.add_argument("--events", type=int, default=200_000)
     parser.add_argument("--prefix", default="bench", help="of their ids and texts; the same again: duplicates")
+    parser.add_argument("--confidence", type=float, default=0.9, help="of their decisions; over 1: INVALID")
     parser.add_argument("--pace", type=float, default=0.0, help="seconds between two events")
     parser.add_argument("--calls", action="store_true", help="one call an event, not a stream")
     parser.add_argument("--trace", action="store_true", help="a line for each event and each receipt")
