@@ -93,6 +93,7 @@ lint: setup  ## ruff, rustfmt, clippy, layers, protos, licences of the crates
 	$(BIN)/ruff format --check .
 	cargo fmt --check
 	cargo clippy --workspace --all-targets --features becas-core/failpoints --locked -- -D warnings
+	cargo metadata --manifest-path rust/fuzz/Cargo.toml --locked --format-version 1 >/dev/null
 	$(BIN)/lint-imports
 	$(BIN)/python scripts/lint_protos.py
 	$(BIN)/python scripts/audit.py --offline
