@@ -127,8 +127,9 @@ bench-quick: .venv/.dependencies  ## Instructions of the core's stages against t
 	$(BIN)/python benches/instructions.py
 
 .PHONY: docs
-docs: setup  ## The pages that are made from the code
+docs: setup  ## The documentation, into site; a broken link or a warning is an error
 	$(BIN)/python scripts/gen_docs.py
+	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict
 
 .PHONY: ollama
 ollama: setup  ## A real Ollama where there is none on PATH

@@ -1,28 +1,26 @@
-"""Write docs/categories.md from the core: what each category asks, and the JSON schema of its answer."""
+"""Write the pages and pictures of the documentation that are made from the product itself.
 
-import json
+docs/categories.md is committed, since other pages of the repository lead to it; the rest is made for the site only.
+"""
+
 from pathlib import Path
 
-from becas_ft._core import categories, output_schema, system
+from lint_protos import compile_protos
 
-PAGE = Path(__file__).resolve().parent.parent / "docs" / "categories.md"
+from pages import api, categories, commands, configuration, pictures
 
-HEAD = """# Categories
-
-What a model is told in each category, and the JSON schema that its answer keeps. The label is the first key. The
-runtimes are given the same schema with texts of at most 200 characters, so that an answer ends and parses. This page
-is made by `make docs`.
-"""
+DOCS = Path(__file__).resolve().parent.parent / "docs"
 
 
 def main() -> None:
-    """Replace the page."""
-    parts = [HEAD]
-    for name, label, target in categories():
-        schema = json.dumps(json.loads(output_schema(name)), indent=2, ensure_ascii=False)
-        told = system(name).replace("\n", "\n> ")
-        parts.append(f"## {name}\n\nLabel: `{label}`. Base model: {target}.\n\n> {told}\n\n```json\n{schema}\n```\n")
-    PAGE.write_text("\n".join(parts), encoding="utf-8")
+    """Replace them all."""
+    reference = DOCS / "reference"
+    reference.mkdir(exist_ok=True)
+    (DOCS / "categories.md").write_text(categories.page(), encoding="utf-8")
+    (reference / "api.md").write_text(api.page(compile_protos()), encoding="utf-8")
+    (reference / "commands.md").write_text(commands.page(), encoding="utf-8")
+    (reference / "configuration.md").write_text(configuration.page(), encoding="utf-8")
+    pictures.draw(DOCS / "pictures")
 
 
 if __name__ == "__main__":

@@ -18,6 +18,10 @@ def demo(
     with_ollama: Annotated[
         bool, typer.Option("--ollama", help="Serve with the `ollama` on PATH, models of the demo's own, not embedded.")
     ] = False,
+    write: Annotated[
+        Path | None,
+        typer.Option(metavar="DIR", help="Only write what it plays: events.jsonl.gz to import, live.jsonl to ask."),
+    ] = None,
     as_json: Json = False,
 ) -> None:
     """Run the main job on real messages: from events to a promoted model, and back."""
@@ -28,6 +32,9 @@ def demo(
     from becas_ft.cli.demo.run import Demo, last_line
     from becas_ft.runtime.threads import cores
 
+    if write is not None:
+        load().write(write)
+        return
     for name in (CA, TOKEN, TOKEN_FILE):
         # They are for your server; the demo's is its own, on loopback.
         os.environ.pop(name, None)

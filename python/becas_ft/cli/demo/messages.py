@@ -7,11 +7,12 @@ ids are invented.
 """
 
 import csv
+import gzip
 import hashlib
 import importlib.util
 import json
 import re
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from random import Random
@@ -55,6 +56,14 @@ class Traffic:
 
     events: list[str]
     live: list[LiveMessage]
+
+    def write(self, folder: Path) -> None:
+        """Both as files, to be played by hand: `events.jsonl.gz`, and `live.jsonl` in the form of LiveMessage."""
+        folder.mkdir(parents=True, exist_ok=True)
+        with gzip.open(folder / "events.jsonl.gz", "wt", encoding="utf-8") as file:
+            file.writelines(f"{line}\n" for line in self.events)
+        with (folder / "live.jsonl").open("w", encoding="utf-8") as file:
+            file.writelines(f"{json.dumps(asdict(message), ensure_ascii=False)}\n" for message in self.live)
 
 
 def load(*, seed: int = 7, live: int = 120) -> Traffic:
