@@ -36,13 +36,21 @@ setup: .venv/.extension  ## Everything a fresh machine needs; leaves the command
 demo: setup  ## The main job on real messages, from events to a promoted and rolled-back model
 	$(BIN)/becas-ft demo
 
+.PHONY: browser
+browser: setup  ## A Chromium for the dashboard's tests where there is none on PATH
+	$(BIN)/python scripts/get_browser.py
+
+.PHONY: screenshots
+screenshots: browser  ## The pictures of the dashboard in docs/, made anew
+	PYTHONPATH=tests $(BIN)/python scripts/screenshots.py
+
 .PHONY: test
-test: setup grpcurl  ## Every test but the long ones
+test: setup grpcurl browser  ## Every test but the long ones
 	cargo test --workspace --locked --features becas-core/failpoints
 	$(BIN)/pytest -m "not long" --durations=30 --durations-min=5
 
 .PHONY: test-long
-test-long: setup grpcurl  ## The tests that take minutes to hours
+test-long: setup grpcurl browser  ## The tests that take minutes to hours
 	BECAS_STORE_CRASH_CYCLES=$${BECAS_STORE_CRASH_CYCLES:-2000} BECAS_STORE_FAILPOINT_KILLS=$${BECAS_STORE_FAILPOINT_KILLS:-1000} \
 	BECAS_STORE_GROWTH_CALLS=$${BECAS_STORE_GROWTH_CALLS:-2500} \
 	cargo test --workspace --locked --release --features becas-core/failpoints -- --include-ignored

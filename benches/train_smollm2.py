@@ -20,7 +20,7 @@ from becas_ft.training.curve import sparkline
 from becas_ft.training.evaluate import read_judged
 from becas_ft.training.job import HELDOUT, PROGRESS
 from becas_ft.training.leakage import near_copies
-from becas_ft.training.progress import ProgressReader, losses
+from becas_ft.training.progress import ProgressReader, losses_by_step
 
 SYSTEM = (
     "You protect a chat server from scams. Decide whether the message is a scam. Answer with one JSON object: "
@@ -115,7 +115,7 @@ def main() -> None:
     started = time.monotonic()
     adapter = asyncio.run(ProcessTrainer(niceness=0).train(job, folder / "job", show))
     print(f"wall {time.monotonic() - started:.0f} s, {adapter}")
-    print(sparkline([loss for _, loss in losses(ProgressReader(folder / "job" / PROGRESS).new())]))
+    print(sparkline([loss for _, loss in losses_by_step(ProgressReader(folder / "job" / PROGRESS).new())]))
     judged = read_judged(folder / "job" / HELDOUT)
     for name in ("base", "few_shot", "candidate"):
         right = sum(getattr(line, name) == line.truth for line in judged)

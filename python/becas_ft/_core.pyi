@@ -82,10 +82,13 @@ class Core:
     def ingest(self, request: bytes, *, labeller: bool = True, timeout: float | None = None) -> bytes:
         """IngestRequest in, IngestResponse out once all it acknowledges is on disk; timeout in seconds."""
 
-    def submit(self, request: bytes, *, labeller: bool = True, timeout: float | None = None) -> Submitted:
+    def submit(
+        self, request: bytes, *, labeller: bool = True, timeout: float | None = None, timed: bool = False
+    ) -> Submitted:
         """The first half of `ingest`: the events have their place before the writer; the bytes come from `wait`.
 
-        Requests that are submitted one after another are decided in that order, and can still share a commit.
+        Requests that are submitted one after another are decided in that order, and can still share a commit. `timed`
+        measures each stage.
         """
 
     def stats(self) -> bytes:
@@ -134,7 +137,13 @@ class Core:
         """Corrections that gave no label: JSON `{event, category, label, input, time_ms}` each."""
 
     def metrics(self) -> dict[str, float]:
-        """Counters and gauges by name."""
+        """Counters (named `…_total`) and gauges by name."""
+
+    def histograms(self) -> dict[str, tuple[list[tuple[float, float]], float]]:
+        """By name: (upper bound, values up to it), ascending, the last bound infinite; and the sum of the values."""
+
+    def quality_histogram(self, request: bytes) -> bytes:
+        """GetQualityHistogramRequest in, GetQualityHistogramResponse out."""
 
     def verify(self) -> list[str]:
         """Problems found by reading everything; empty when sound."""
@@ -157,6 +166,9 @@ class Submitted:
 
     def wait(self) -> bytes:
         """IngestResponse, once everything it acknowledges is on disk; once only."""
+
+    def stages(self) -> list[tuple[str, float]]:
+        """Seconds that each stage before the writer took, summed over the events; empty unless submitted `timed`."""
 
 @final
 class Export:

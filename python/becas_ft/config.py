@@ -1,6 +1,5 @@
 """Configuration: defaults, then a TOML file, then the environment, checked as a whole and frozen."""
 
-import ipaddress
 import json
 import os
 import tomllib
@@ -10,7 +9,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
 
 from pydantic import (
-    AfterValidator,
     BaseModel,
     BeforeValidator,
     ByteSize,
@@ -22,6 +20,7 @@ from pydantic import (
 )
 
 from becas_ft._core import categories
+from becas_ft.addresses import Address, HttpAddress, LoopbackAddress, is_loopback
 from becas_ft.errors import ConfigurationError
 
 if TYPE_CHECKING:
@@ -45,38 +44,6 @@ Size = Annotated[ByteSize, Field(ge=1)]
 _AUTO = BeforeValidator(lambda value: None if value == "auto" else value)
 
 
-def address(value: str) -> str:
-    """`HOST:PORT` or `unix:PATH`."""
-    if value.startswith("unix:"):
-        return value
-    host, separator, port = value.rpartition(":")
-    if not separator or not host or not port.isascii() or not port.isdigit() or int(port) > 65535:  # noqa: PLR2004 - the last port
-        raise ValueError("write HOST:PORT, such as 127.0.0.1:50051, or unix:PATH")
-    return value
-
-
-def is_loopback(value: str) -> bool:
-    """Whether only this machine can reach an address."""
-    if value.startswith("unix:"):
-        return True
-    host = value.rpartition(":")[0]
-    try:
-        return host == "localhost" or ipaddress.ip_address(host.strip("[]")).is_loopback
-    except ValueError:
-        return False
-
-
-def loopback_address(value: str) -> str:
-    """An address that only this machine can reach; empty: none."""
-    if value and not is_loopback(address(value)):
-        raise ValueError("HTTP is for this machine only: use 127.0.0.1 or [::1], and a proxy with TLS before it")
-    return value
-
-
-Address = Annotated[str, AfterValidator(address)]
-LoopbackAddress = Annotated[str, AfterValidator(loopback_address)]
-
-
 class Section(BaseModel):
     """A table of the file: frozen, and a key that it does not know is an error."""
 
@@ -87,7 +54,8 @@ class Server(Section):
     """The gRPC server."""
 
     listen: Address = "127.0.0.1:50051"
-    dashboard: LoopbackAddress = ""
+    dashboard: HttpAddress = ""
+    dashboard_hosts: tuple[str, ...] = ()
     access_dir: str = ""
     tls_cert: str = ""
     tls_key: str = ""
@@ -114,10 +82,24 @@ class Server(Section):
     reflection: bool = True
     channelz: LoopbackAddress = ""
 
+    @field_validator("dashboard_hosts", mode="before")
+    @classmethod
+    def _hosts_from_environment(cls, hosts: object) -> object:
+        return hosts.split(",") if isinstance(hosts, str) else hosts
+
     @model_validator(mode="after")
     def _certificate_and_key(self) -> Self:
         if bool(self.tls_cert) != bool(self.tls_key):
             raise ValueError("tls_cert and tls_key: name both, or neither")
+        return self
+
+    @model_validator(mode="after")
+    def _dashboard_knows_no_names(self) -> Self:
+        if self.tls_client_names and self.dashboard and not is_loopback(self.dashboard):
+            raise ValueError(
+                "dashboard: beyond loopback it cannot follow tls_client_names: use 127.0.0.1, and a proxy before it"
+                " that looks at certificates"
+            )
         return self
 
     @model_validator(mode="after")
@@ -294,6 +276,13 @@ class Log(Section):
     format: Literal["json", "console"] = "json"
 
 
+class Tracing(Section):
+    """Where OpenTelemetry spans go."""
+
+    otlp_endpoint: Annotated[str, Field(pattern=r"^(https?://.+)?$")] = ""
+    sample_rate: Share = 1.0
+
+
 class Config(Section):
     """Everything that can be configured; `default.toml` explains each key."""
 
@@ -307,12 +296,7 @@ class Config(Section):
     shadow: Shadow = Shadow()
     promotion: Promotion = Promotion()
     log: Log = Log()
-
-    @model_validator(mode="after")
-    def _http_needs_a_port(self) -> Self:
-        if self.server.dashboard.startswith("unix:"):
-            raise ValueError("server.dashboard: HTTP needs a host and a port, such as 127.0.0.1:8080")
-        return self
+    tracing: Tracing = Tracing()
 
     @property
     def access_dir(self) -> Path:

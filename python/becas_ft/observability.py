@@ -5,13 +5,14 @@ pseudonyms.
 """
 
 import logging
+import math
 import sys
-from collections.abc import Callable, Iterable, Mapping
-from typing import Final, TextIO, cast
+from collections.abc import Iterable, Mapping
+from typing import Final, Protocol, TextIO, cast
 
 import structlog
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
-from prometheus_client.core import GaugeMetricFamily, Metric
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, disable_created_metrics
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
 from prometheus_client.registry import Collector
 
 RPCS: Final = "becas_rpcs"
@@ -68,10 +69,22 @@ class _LibraryHandler(logging.Handler):
         structlog.get_logger().log(record.levelno, "library", library=record.name, at=at, error=error)
 
 
+class CoreFigures(Protocol):
+    """What is read of the core."""
+
+    def metrics(self) -> Mapping[str, float]:
+        """Counters (named `…_total`) and gauges by name."""
+
+    def histograms(self) -> Mapping[str, tuple[list[tuple[float, float]], float]]:
+        """By name: (upper bound, values up to it), ascending, the last bound infinite; and the sum of the values."""
+
+
 class Metrics:
     """What Prometheus reads; one for a server."""
 
     def __init__(self) -> None:
+        # When a counter began is a gauge more for each, and nobody asks.
+        disable_created_metrics()  # type: ignore[no-untyped-call]  # its own
         self.registry = CollectorRegistry()
         self.rpcs = Counter(RPCS, "Calls that ended.", ["method", "code"], registry=self.registry)
         self.rpc_seconds = Histogram(
@@ -83,21 +96,47 @@ class Metrics:
         )
         self.rpcs_in_flight = Gauge(RPCS_IN_FLIGHT, "Calls that have not ended.", registry=self.registry)
 
-    def add_core(self, read: Callable[[], Mapping[str, float]]) -> None:
-        """Show the core's counters and gauges under `becas_core_`; `read` is asked at every scrape."""
-        self.registry.register(_CoreCollector(read))
+    def add_core(self, core: CoreFigures) -> None:
+        """Show the core's figures under `becas_core_`; it is asked at every scrape."""
+        self.registry.register(_CoreCollector(core))
+
+
+CORE_HELP: Final = {
+    "events_total": "Events answered.",
+    "events_invalid_total": "Of them, unusable ones.",
+    "unknown_fields_total": "Fields that the protos do not know; they are ignored.",
+    "duplicates_total": "Events known under their id.",
+    "same_input_total": "Events beaten by an example with the same input and label.",
+    "conflicts_total": "Events beaten by an example with the same input and another label.",
+    "replaced_total": "Examples that a better one with the same input replaced.",
+    "evictions_total": "Examples that a full category gave up.",
+    "refused_total": "Events of guilds that have not consented.",
+    "map_changes_total": "Times the map grew or the file was rewritten.",
+    "queued_bytes": "Bytes that wait for the writer.",
+    "map_bytes": "Address space of the store.",
+    "used_bytes": "Bytes of the store that are in use.",
+    "readers": "Read transactions under way.",
+    "damaged_records": "Records that were found damaged when the store was opened.",
+    "commit_events": "Events in a durable commit.",
+    "commit_seconds": "How long durable commits took, fsync included.",
+}
+"""What each of the core's figures is; under `becas_core_`."""
 
 
 class _CoreCollector(Collector):
     """The core's own figures."""
 
-    def __init__(self, read: Callable[[], Mapping[str, float]]) -> None:
-        self._read = read
+    def __init__(self, core: CoreFigures) -> None:
+        self._core = core
 
     def collect(self) -> Iterable[Metric]:
-        """A gauge for each figure."""
-        for name, value in sorted(self._read().items()):
-            yield GaugeMetricFamily(CORE_PREFIX + name, "Of the Rust core.", value=value)
+        """Counters, gauges, histograms."""
+        for name, value in sorted(self._core.metrics().items()):
+            kind = CounterMetricFamily if name.endswith("_total") else GaugeMetricFamily
+            yield kind(CORE_PREFIX + name, CORE_HELP[name], value=value)
+        for name, (buckets, total) in sorted(self._core.histograms().items()):
+            bounds = [("+Inf" if math.isinf(bound) else repr(bound), count) for bound, count in buckets]
+            yield HistogramMetricFamily(CORE_PREFIX + name, CORE_HELP[name], buckets=bounds, sum_value=total)
 
     def describe(self) -> Iterable[Metric]:
         """Nothing beforehand: the names come with the figures."""

@@ -40,7 +40,7 @@ def test_what_each_role_may() -> None:
     }
     assert allowed(Role.LABELLER) == {
         *("ListDisagreements", "RecordTruth", "Subscribe"),
-        *("GetTrainingStats", "GetPipelineStats", "GetShadowStats"),
+        *("GetTrainingStats", "GetPipelineStats", "GetShadowStats", "GetQualityHistogram", "GetIngestRate"),
     }
     assert allowed(Role.OPERATOR) == everything - {"Forget", "SetConsent", "Backup"}
     assert allowed(Role.ADMIN) == everything

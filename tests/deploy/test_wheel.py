@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import time
+import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
@@ -27,7 +28,7 @@ EVENT: Final = (
 
 @pytest.fixture(scope="module")
 def installed(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The programs of an environment that has the wheel and nothing else."""
+    """The programs of an environment that has the wheel with its dashboard, and nothing else."""
     folder = tmp_path_factory.mktemp("wheel")
     maturin: list[str | Path] = [BIN / "maturin", "build", "--release", "--locked", "--out", folder / "dist"]
     here = {"PATH": f"{BIN}{os.pathsep}{os.environ['PATH']}", "VIRTUAL_ENV": str(BIN.parent)}
@@ -36,7 +37,10 @@ def installed(tmp_path_factory: pytest.TempPathFactory) -> Path:
     subprocess.run([sys.executable, "-m", "venv", folder / "env"], timeout=300, check=True)
     programs = folder / "env" / "bin"
     subprocess.run(
-        [programs / "pip", "install", "--quiet", wheel], env=bare(programs), timeout=BUILD_SECONDS, check=True
+        [programs / "pip", "install", "--quiet", f"{wheel}[dashboard]"],
+        env=bare(programs),
+        timeout=BUILD_SECONDS,
+        check=True,
     )
     return programs
 
@@ -50,14 +54,16 @@ def bare(programs: Path) -> dict[str, str]:
 
 
 @pytest.fixture
-def address(installed: Path, tmp_path: Path) -> Iterator[str]:
-    """A server of the installed wheel."""
+def serving(installed: Path, tmp_path: Path) -> Iterator[tuple[str, str]]:
+    """A server of the installed wheel: its address, and the dashboard's."""
     command: list[str | Path] = [
         installed / "becas-ft",
         "serve",
         "--data-dir",
         tmp_path / "data",
         "--listen",
+        "127.0.0.1:0",
+        "--dashboard",
         "127.0.0.1:0",
     ]
     output = tmp_path / "stdout"
@@ -68,15 +74,16 @@ def address(installed: Path, tmp_path: Path) -> Iterator[str]:
         assert process.poll() is None, (tmp_path / "stderr").read_text()
         assert time.monotonic() < deadline
         time.sleep(0.05)
-    yield ready[1]
+    yield ready[1], output.read_text().rpartition("dashboard at ")[2].strip()
     process.send_signal(signal.SIGTERM)
     assert process.wait(60) == 0
 
 
 @pytest.mark.long
 @pytest.mark.timeout(2 * BUILD_SECONDS)
-def test_installed_wheel_serves(installed: Path, address: str) -> None:
-    """An event is ingested by grpcurl, with no compiler and nothing of this repository at hand."""
+def test_installed_wheel_serves(installed: Path, serving: tuple[str, str]) -> None:
+    """An event is ingested by grpcurl, with no compiler and nothing of this repository; the pages came along."""
+    address, dashboard = serving
     grpcurl = shutil.which("grpcurl", path=f"{BIN}{os.pathsep}{os.environ['PATH']}")
     assert grpcurl, "make grpcurl builds one"
     call = [grpcurl, "-plaintext", "-d", EVENT, address, "becas.ft.v1.IngestService/Ingest"]
@@ -95,3 +102,6 @@ def test_installed_wheel_serves(installed: Path, address: str) -> None:
         check=False,
     )
     assert (health.returncode, health.stdout) == (0, "SERVING\n")
+    for name in ("", "main.js", "pages/queue.js", "vendor/uplot/uPlot.iife.min.js", "metrics"):
+        with urllib.request.urlopen(f"{dashboard}{name}", timeout=30) as answer:
+            assert answer.read(), name

@@ -111,6 +111,33 @@ def correction(event_id: str, original: str, seed: int, *, label: str = "false",
     return event
 
 
+def violation_message(event_id: str, seed: int) -> event_pb2.Event:
+    """A violation.detected, gold, silver or bronze by its seed."""
+    detected = event_pb2.ViolationDetected(
+        violation_type=("none", "spam", "harassment")[seed % 3],
+        severity="low",
+        confidence=0.6 + seed % 5 * 0.08,
+        evidence=message(seed),
+        reasoning=_REASON if seed % 2 else "",
+    )
+    evidence = event_pb2.Evidence(human_validated=seed % 3 == 0, rag_enhanced=True, context=message(seed + 1))
+    return event_pb2.Event(
+        event_id=event_id,
+        user_id=str(700_000_000_000_000_000 + seed),
+        guild_id=str(800_000_000_000_000_000 + seed % 7),
+        evidence=evidence,
+        violation_detected=detected,
+    )
+
+
+def sentiment_message(event_id: str, seed: int) -> event_pb2.Event:
+    """A sentiment.analyzed that is kept by every other seed."""
+    score = (seed % 10) / 10 + 0.05
+    analyzed = event_pb2.SentimentAnalyzed(message=message(seed), sentiment="positive", score=score)
+    evidence = event_pb2.Evidence(reasoning=_REASON, rag_enhanced=seed % 2 == 0)
+    return event_pb2.Event(event_id=event_id, evidence=evidence, sentiment_analyzed=analyzed)
+
+
 def request(events: Sequence[event_pb2.Event]) -> ingest_pb2.IngestRequest:
     """A batch."""
     return ingest_pb2.IngestRequest(events=events)

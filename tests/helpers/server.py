@@ -123,10 +123,14 @@ class ServerProcess:
             self.process.kill()
         self.process.wait(STOP_SECONDS)
 
+    def http_address(self) -> str:
+        """Where the newest run answers HTTP."""
+        [address] = [str(line["address"]) for line in self.log() if line["event"] == "serving_http"][-1:]
+        return address
+
     def metrics(self) -> str:
         """What Prometheus would read now."""
-        [address] = [line["address"] for line in self.log() if line["event"] == "serving_http"][-1:]
-        with urllib.request.urlopen(f"http://{address}/metrics", timeout=30) as answer:
+        with urllib.request.urlopen(f"http://{self.http_address()}/metrics", timeout=30) as answer:
             return str(answer.read(), "utf-8")
 
     def _keep_metrics(self) -> None:
@@ -137,6 +141,22 @@ class ServerProcess:
     def log(self) -> list[dict[str, Any]]:
         """Every line of the log."""
         return [json.loads(line) for line in self.stderr.read_text().splitlines()]
+
+
+def refused(data_dir: Path, *options: str, **variables: str) -> str:
+    """What `serve` says when it does not start."""
+    done = subprocess.run(
+        [COMMAND, "serve", "--data-dir", data_dir, *options],
+        capture_output=True,
+        text=True,
+        env=environment(**variables),
+        timeout=60,
+        check=False,
+    )
+
+    assert done.returncode == 1
+    assert "Traceback" not in done.stderr
+    return done.stderr
 
 
 # `start_server(*options, **environment)` of the fixture.

@@ -121,3 +121,22 @@ def write_tiny_gguf(  # noqa: PLR0915  (a list of what stands in the file)
     writer.write_tensors_to_file()
     writer.close()
     return path
+
+
+def write_tiny_adapter(path: Path, *, seed: int = 2, rank: int = 4, scale: float = 2.0) -> Path:
+    """Write a random LoRA adapter of a tiny llama, strong enough that it answers otherwise."""
+    random = np.random.default_rng(seed)
+    writer = gguf.GGUFWriter(str(path), "llama")
+    writer.add_string("general.type", "adapter")
+    writer.add_string("adapter.type", "lora")
+    writer.add_float32("adapter.lora.alpha", 8.0)
+    for layer in range(LAYERS):
+        for name, (inputs, outputs) in {"attn_q": (WIDTH, HEADS * 16), "ffn_down": (HIDDEN, WIDTH)}.items():
+            for part, shape in (("a", (rank, inputs)), ("b", (outputs, rank))):
+                values = (scale * random.standard_normal(shape)).astype(np.float32)
+                writer.add_tensor(f"blk.{layer}.{name}.weight.lora_{part}", values)
+    writer.write_header_to_file()
+    writer.write_kv_data_to_file()
+    writer.write_tensors_to_file()
+    writer.close()
+    return path

@@ -8,7 +8,6 @@ import re
 import subprocess
 import threading
 import time
-import urllib.request
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -209,10 +208,7 @@ def test_metrics_are_read_over_http(start_server: ServerStarter) -> None:
         stub = ingest_service_pb2_grpc.IngestServiceStub(channel)
         for _ in range(2):
             stub.Ingest(events.request([events.scam_message("a", 1)]), timeout=30)
-    [address] = [line["address"] for line in server.log() if line["event"] == "serving_http"]
-
-    with urllib.request.urlopen(f"http://{address}/metrics", timeout=30) as answer:
-        figures = dict(line.rsplit(" ", 1) for line in answer.read().decode().splitlines() if line[0] != "#")
+    figures = dict(line.rsplit(" ", 1) for line in server.metrics().splitlines() if line[0] != "#")
 
     assert figures['becas_rpcs_total{code="OK",method="/becas.ft.v1.IngestService/Ingest"}'] == "2.0"
     assert figures["becas_core_duplicates_total"] == "1.0"

@@ -1,7 +1,6 @@
 """TLS on a real server: certificates, their change, clients' own, and addresses beyond loopback."""
 
 import socket
-import subprocess
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -15,7 +14,7 @@ from becas_ft.access.folder import write_private
 from becas_ft.access.roles import Role
 from helpers.access import STATS, Keys, Metadata, answered, bearer, error_of, keys
 from helpers.rpc import Details, code_of, details, raw_unary, until_error
-from helpers.server import COMMAND, ServerProcess, ServerStarter, environment
+from helpers.server import ServerProcess, ServerStarter, refused
 
 
 @pytest.fixture
@@ -207,22 +206,6 @@ def subscribe(channel: grpc.Channel, metadata: Metadata) -> Any:  # noqa: ANN401
     """A stream on which nothing happens."""
     call: Any = channel.unary_stream("/becas.ft.v1.EventService/Subscribe")
     return call(b"", timeout=60, metadata=metadata)
-
-
-def refused(data_dir: Path, *options: str, **variables: str) -> str:
-    """What `serve` says when it does not start."""
-    done = subprocess.run(
-        [COMMAND, "serve", "--data-dir", data_dir, *options],
-        capture_output=True,
-        text=True,
-        env=environment(**variables),
-        timeout=60,
-        check=False,
-    )
-
-    assert done.returncode == 1
-    assert "Traceback" not in done.stderr
-    return done.stderr
 
 
 def test_no_open_port_without_tls_and_tokens(data_dir: Path) -> None:

@@ -33,7 +33,7 @@ from becas_ft.training.job import (
     RESULT,
     read_result,
 )
-from becas_ft.training.progress import ProgressReader, losses
+from becas_ft.training.progress import ProgressReader, losses_by_step
 from helpers.datasets import scam_rows, write_rows
 from helpers.tiny_gguf import write_tiny_gguf
 from helpers.training import trainer_in
@@ -114,7 +114,7 @@ def test_job_leaves_a_whole_adapter_and_its_story(job: TrainingJob, reference: t
     assert adapter.peak_rss_bytes > 100 << 20
     stages = [event.stage for event in events]
     assert list(dict.fromkeys(stages)) == ["loading", "encoding", "training", "writing", "evaluating", "done"]
-    curve = losses(events)
+    curve = losses_by_step(events)
     assert [step for step, _ in curve] == list(range(1, STEPS + 1))
     assert curve[-1][1] < curve[0][1] / 2
     assert b"<svg" in (folder / CURVE).read_bytes()
@@ -165,8 +165,8 @@ def test_killed_trainer_resumes_to_the_same_bytes(
 
     assert min(event.step for event in events if event.stage == "training") > 4
     assert (tmp_path / ADAPTER).read_bytes() == (reference[0] / ADAPTER).read_bytes()
-    curve = losses(ProgressReader(tmp_path / PROGRESS).new())
-    assert curve == losses(ProgressReader(reference[0] / PROGRESS).new())
+    curve = losses_by_step(ProgressReader(tmp_path / PROGRESS).new())
+    assert curve == losses_by_step(ProgressReader(reference[0] / PROGRESS).new())
 
 
 def test_sigterm_stops_at_a_checkpoint(
@@ -301,7 +301,7 @@ def test_architecture_without_proof_is_refused_before_training(job: TrainingJob,
     failure = read_result(tmp_path / "job")
     assert isinstance(failure, Failure)
     assert "use one of llama, qwen3" in failure.message
-    assert losses(ProgressReader(tmp_path / "job" / PROGRESS).new()) == []
+    assert losses_by_step(ProgressReader(tmp_path / "job" / PROGRESS).new()) == []
 
 
 def test_one_trainer_a_folder(job: TrainingJob, tmp_path: Path) -> None:
@@ -361,7 +361,7 @@ def test_trainer_whose_parent_was_gone_before_it_looked_stops(job: TrainingJob, 
         )
 
     assert process.wait(200) == EXIT_CODES[FailureReason.CANCELLED]
-    assert losses(ProgressReader(tmp_path / PROGRESS).new()) == []
+    assert losses_by_step(ProgressReader(tmp_path / PROGRESS).new()) == []
 
 
 def process_that_ended() -> int:

@@ -8,7 +8,7 @@ from xml.etree import ElementTree as ET
 import pytest
 
 from becas_ft.training.curve import smoothed, sparkline, write_curve
-from becas_ft.training.progress import Progress, ProgressLog, ProgressReader, losses
+from becas_ft.training.progress import Progress, ProgressLog, ProgressReader, losses_by_step
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -46,7 +46,7 @@ def test_resumed_log_cuts_off_half_a_line(tmp_path: Path) -> None:
     with ProgressLog(path) as log:
         log.append(Progress("training", 1, 9, 2.4))
 
-    assert losses(before + reader.new()) == [(1, 2.4)]
+    assert losses_by_step(before + reader.new()) == [(1, 2.4)]
 
 
 def test_sparkline_shows_high_and_low() -> None:

@@ -18,7 +18,7 @@ from becas_ft.training import FailureReason, ProcessTrainer, Progress, Recipe, T
 from becas_ft.training.batches import plan
 from becas_ft.training.errors import TrainerFailedError
 from becas_ft.training.job import LEAST_MICRO_TOKENS
-from becas_ft.training.progress import losses
+from becas_ft.training.progress import losses_by_step
 from helpers.datasets import scam_rows, write_rows
 from helpers.tiny_gguf import write_tiny_gguf
 from helpers.training import trainer_in
@@ -107,7 +107,9 @@ def test_a_trainer_at_its_memory_limit_goes_on_with_less_at_a_time(job: Training
     ]
     # The first step fitted at once: it was not done again.
     assert [event.step for event in events if event.loss is not None] == [1, 2]
-    assert [loss for _, loss in losses(events)] == pytest.approx([loss for _, loss in losses(alone)], rel=1e-4)
+    assert [loss for _, loss in losses_by_step(events)] == pytest.approx(
+        [loss for _, loss in losses_by_step(alone)], rel=1e-4
+    )
     # A server that was killed meanwhile takes what is there.
     again: list[Progress] = []
     asyncio.run(run(limited, tmp_path / "limited", again.append))

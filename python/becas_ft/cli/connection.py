@@ -11,8 +11,8 @@ import grpc
 from google.rpc.error_details_pb2 import BadRequest, ErrorInfo, RetryInfo
 from grpc_status import rpc_status
 
+from becas_ft.addresses import is_loopback
 from becas_ft.cli.options import CA, CLIENT_CERT, CLIENT_KEY, TOKEN, TOKEN_FILE
-from becas_ft.config import is_loopback
 from becas_ft.errors import CommandError, RemoteError, UnreachableError, UsageError
 
 CALL_SECONDS: Final = 60.0

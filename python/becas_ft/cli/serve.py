@@ -17,7 +17,9 @@ def serve(
     listen: Annotated[
         str | None, typer.Option(metavar="HOST:PORT", help="Where to listen; port 0 takes a free one.")
     ] = None,
-    dashboard: Annotated[str | None, typer.Option(metavar="HOST:PORT", help="Where to answer HTTP: /metrics.")] = None,
+    dashboard: Annotated[
+        str | None, typer.Option(metavar="HOST:PORT", help="Where to serve the dashboard, and /metrics.")
+    ] = None,
     access_dir: Annotated[
         Path | None, typer.Option(help="What `becas-ft access` made, where not DATA_DIR/access.")
     ] = None,
@@ -47,9 +49,10 @@ def serve(
     loaded = load(config, overrides)
     configure_logging(loaded.log.level, loaded.log.format)
 
-    def ready(address: str) -> None:
-        where = {"address": address, "data_dir": str(loaded.store.data_dir)}
+    def ready(address: str, dashboard: str) -> None:
+        where = {"address": address, "data_dir": str(loaded.store.data_dir), "dashboard": dashboard}
         words = f"becas-ft is ready: listening on {address}, data in {loaded.store.data_dir}"
+        words += f", dashboard at {dashboard}" if dashboard else ""
         typer.echo(json.dumps(where) if as_json else words)
 
     asyncio.run(run(loaded, ready))

@@ -148,6 +148,14 @@ class Jobs:
         self._launch(job.job_id)
         return job
 
+    async def losses(self, job_id: str) -> list[tuple[int, float]]:
+        """(step, loss) of a job's training so far.
+
+        Raises: NotFoundError.
+        """
+        job = await self.journal.get(job_id)
+        return await asyncio.to_thread(training_job.losses, self._parts.folder / job.job_id)
+
     async def cancel(self, job_id: str) -> training_pb2.Job:
         """Ends a job; nothing half-made stays, also when the caller goes away. One that has ended stays as it is."""
         ending = asyncio.create_task(self._cancel(job_id))

@@ -17,10 +17,10 @@ from becas_ft.rollout import names
 from becas_ft.runtime.protocol import ModelDefinition, Runtime
 from becas_ft.training.errors import JobError
 from becas_ft.training.evaluate import read_judged
-from becas_ft.training.job import CHECKPOINT, HELDOUT, Adapter, TrainingJob
+from becas_ft.training.job import CHECKPOINT, HELDOUT, PROGRESS, Adapter, TrainingJob
 from becas_ft.training.modelfile import DEFAULT_PARAMETERS, Modelfile, render
 from becas_ft.training.parity import LEAST_INPUTS
-from becas_ft.training.progress import Progress
+from becas_ft.training.progress import Progress, ProgressReader, losses_by_step
 from becas_ft.training.recipe import Recipe, memory_limit_for, recipe_for
 from becas_ft.training.rows import read_rows
 from becas_ft.training.trainer import Trainer
@@ -274,6 +274,11 @@ def registered(work: Work, adapter: Adapter, checked: checks.Checked, job: train
         checks=checked.checks,
         recipe=json.dumps(recipe(work).to_json()),
     )
+
+
+def losses(folder: Path) -> list[tuple[int, float]]:
+    """(step, loss) of the training in a job's folder so far."""
+    return losses_by_step(ProgressReader(folder / PROGRESS).new())
 
 
 def discard(work: Work) -> None:

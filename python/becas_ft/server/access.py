@@ -17,7 +17,8 @@ from becas_ft.access.folder import AccessFolder
 from becas_ft.access.limits import ClientLimits
 from becas_ft.access.roles import OPEN, may_call, needed
 from becas_ft.access.tokens import Token, TokenFileError, Tokens
-from becas_ft.config import MIB, Config, is_loopback
+from becas_ft.addresses import is_loopback
+from becas_ft.config import MIB, Config
 from becas_ft.errors import (
     ConfigurationError,
     InvalidArgumentError,
@@ -39,6 +40,11 @@ _REMEDY: Final = "send the metadata `authorization: Bearer TOKEN`; `becas-ft acc
 
 OPERATOR: Final = "operator"
 """Who did something, where the caller says nothing of himself."""
+
+DOOR: Final = grpc.local_server_credentials(grpc.LocalConnectionType.UDS)
+"""Of the port that the dashboard of this process calls at; no other port is opened with such credentials."""
+
+_LOCAL: Final = b"local"
 
 _caller: ContextVar[Token | None] = ContextVar("caller", default=None)
 
@@ -81,7 +87,11 @@ def open_access(config: Config) -> Access:
     Raises: ConfigurationError where the address is open to others and something is missing or unusable.
     """
     server, folder, problems = config.server, AccessFolder(config.access_dir), []
-    local = is_loopback(server.listen)
+    # One address that is open to others opens the services: then both are guarded.
+    reachable = {"server.listen": server.listen, "server.dashboard": server.dashboard}
+    listening = [f"{name}: {address}" for name, address in reachable.items() if address]
+    beyond = [one for one in listening if not is_loopback(one.partition(": ")[2])]
+    local = not beyond
     required = not local if server.require_tokens is None else server.require_tokens
     cert, key = Path(server.tls_cert), Path(server.tls_key)
     tls = bool(server.tls_cert)
@@ -91,12 +101,12 @@ def open_access(config: Config) -> Access:
     init = f"run `becas-ft access init {where} --host NAME`"
     if not local and not tls:
         problems.append(
-            f"server.listen: {server.listen} is open to others and needs TLS: {init}, name a certificate of yours with"
+            f"{beyond[0]} is open to others and needs TLS: {init}, name a certificate of yours with"
             " server.tls_cert and server.tls_key, or listen on 127.0.0.1"
         )
     if not local and not required:
         problems.append(
-            f"server.require_tokens: {server.listen} is open to others: only loopback can do without tokens"
+            f"server.require_tokens: {beyond[0].split()[1]} is open to others: only loopback can do without tokens"
         )
     if server.tls_client_ca and not tls:
         problems.append("server.tls_client_ca: needs TLS: name server.tls_cert and server.tls_key too")
@@ -110,7 +120,7 @@ def open_access(config: Config) -> Access:
         raise ConfigurationError([*problems, str(error)]) from error
     if (required or not local) and all(token.expired for token in tokens.now()):
         problems.append(
-            f"server.listen: {server.listen} needs tokens, and {folder.tokens} has none that counts: {init}, or add one"
+            f"{(beyond or listening)[0]} needs tokens, and {folder.tokens} has none that counts: {init}, or add one"
             " with `becas-ft access token add`"
         )
     if problems:
@@ -277,8 +287,15 @@ class AccessInterceptor(grpc.aio.ServerInterceptor):
         Raises: UnauthenticatedError, PermissionDeniedError where the certificate does not count.
         """
         certificate = None
-        if self._access.clients is not None:
-            shown = context.auth_context()
+        shown = context.auth_context() if self._access.clients is not None else {}
+        if self._access.clients is not None and _LOCAL in shown.get("transport_security_type", ()):
+            if not self._access.required:
+                raise UnauthenticatedError(
+                    "the dashboard shows no client certificate of who asks: where server.tls_client_ca is set it needs"
+                    " tokens, server.require_tokens = true",
+                    reason="CERTIFICATE_MISSING",
+                )
+        elif self._access.clients is not None:
             certificate = b"".join(shown.get("x509_pem_cert", ())), b"".join(shown.get("x509_pem_cert_chain", ()))
             self._access.clients.check(*certificate)
         return Caller(f"token {token.name}" if token else _address(context), token, certificate)

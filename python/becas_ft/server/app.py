@@ -29,13 +29,15 @@ from becas_ft.ledger import Ledger
 from becas_ft.observability import Metrics
 from becas_ft.rollout.promotion import Promoter
 from becas_ft.server import backup, pipeline, rollout
-from becas_ft.server.access import Access, AccessInterceptor, open_access
+from becas_ft.server.access import DOOR, Access, AccessInterceptor, open_access
 from becas_ft.server.application import Application
 from becas_ft.server.channelz import channelz_port
 from becas_ft.server.dataset import DatasetService
 from becas_ft.server.event import EventService
-from becas_ft.server.http import metrics_page
+from becas_ft.server.figures import Figures
+from becas_ft.server.http import door, http_pages
 from becas_ft.server.ingest import IngestService
+from becas_ft.server.ingest_rate import sample_ingest
 from becas_ft.server.interceptors import CallInterceptor
 from becas_ft.server.model import ModelService
 from becas_ft.server.readiness import watch_disk
@@ -45,6 +47,7 @@ from becas_ft.server.rollout import recover, watch_promoted
 from becas_ft.server.runtime import ServerRuntime
 from becas_ft.server.service import Service
 from becas_ft.server.shadow import ShadowService
+from becas_ft.server.tracing import open_tracing
 from becas_ft.server.training import TrainingService
 from becas_ft.server.truths import take_truths
 
@@ -91,15 +94,16 @@ BACKGROUND: Final[tuple[Callable[[Application], Awaitable[None]], ...]] = (
     take_truths,
     watch_promoted,
     watch_disk,
+    sample_ingest,
 )
 
 
-async def serve(config: Config, ready: Callable[[str], None]) -> None:
+async def serve(config: Config, ready: Callable[[str, str], None]) -> None:
     """Serve until SIGTERM or SIGINT, then finish what is in flight and close the store.
 
     Arguments:
         config: everything.
-        ready: told the actual address once calls are answered.
+        ready: told the actual address, and the dashboard's URL or nothing, once calls are answered.
 
     Raises:
         ConfigurationError: the address is open to others, and TLS or tokens are missing or unusable.
@@ -112,18 +116,18 @@ async def serve(config: Config, ready: Callable[[str], None]) -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, lambda: impatient.set() if stop.is_set() else stop.set())
     async with open_application(config) as application, channelz_port(config.server.channelz):
-        listening = await start(application)
-        http = metrics_page(config.server.dashboard, application.metrics.registry)
-        with http:
-            background = [asyncio.create_task(_watched(run, application)) for run in BACKGROUND]
-            access = application.access
-            safety = {"tls": access.certificate is not None, "tokens_required": access.required}
-            _log.info("serving", address=listening.address, version=__version__, **safety)
-            ready(listening.address)
-            await stop.wait()
-            for task in background:
-                task.cancel()
-            await _drain(application, listening, impatient)
+        with door(config.server.dashboard) as own:
+            listening = await start(application, own)
+            async with http_pages(application, own) as url:
+                background = [asyncio.create_task(_watched(run, application)) for run in BACKGROUND]
+                access = application.access
+                safety = {"tls": access.certificate is not None, "tokens_required": access.required}
+                _log.info("serving", address=listening.address, version=__version__, **safety)
+                ready(listening.address, url)
+                await stop.wait()
+                for task in background:
+                    task.cancel()
+                await _drain(application, listening, impatient)
     _log.info("stopped")
 
 
@@ -152,12 +156,13 @@ async def open_application(config: Config) -> AsyncIterator[Application]:
     writers = ThreadPoolExecutor(config.server.ingest_threads, "ingest")
     readers = ThreadPoolExecutor(config.server.reader_threads, "read")
     metrics = Metrics()
-    metrics.add_core(core.metrics)
+    metrics.add_core(core)
     if damaged := core.metrics()["damaged_records"]:
         remedy = "stop the server and run `becas-ft verify`, which names them"
         _log.error("store_damaged", records=int(damaged), remedy=remedy)
     async with AsyncExitStack() as parts:
         parts.push_async_callback(asyncio.to_thread, core.close)
+        tracing = parts.enter_context(open_tracing(config))
         for pool in (writers, readers):
             parts.push_async_callback(asyncio.to_thread, pool.shutdown, wait=True, cancel_futures=True)
         ledger = await asyncio.to_thread(Ledger, data_dir / "ledger")
@@ -169,6 +174,7 @@ async def open_application(config: Config) -> AsyncIterator[Application]:
         tester = rollout.tester(config, core, runtime, ledger)
         tester.start()
         parts.push_async_callback(tester.close)
+        metrics.registry.register(Figures(core, ledger))
         promoter = Promoter(ledger, runtime, partial(rollout.judge, ledger, policy=rollout.policy(config)))
         parts.push_async_callback(promoter.close)
         yield Application(
@@ -186,13 +192,21 @@ async def open_application(config: Config) -> AsyncIterator[Application]:
             driver=pipeline.driver(config, jobs, ledger, promoter, tester.production),
             tester=tester,
             promoter=promoter,
+            tracing=tracing,
         )
 
 
-async def start(application: Application) -> Listening:
-    """Serve every service, health and reflection."""
+async def start(application: Application, own: str = "") -> Listening:
+    """Serve every service, health and reflection.
+
+    Arguments:
+        application: what they are made of.
+        own: a second address, for the dashboard of this process alone; empty: none.
+    """
     settings = application.config.server
-    interceptor = CallInterceptor(application.metrics, settings.default_deadline_seconds, application.draining)
+    interceptor = CallInterceptor(
+        application.metrics, settings.default_deadline_seconds, application.draining, application.tracing
+    )
     server = grpc.aio.server(
         interceptors=(interceptor, AccessInterceptor(application.access, settings.max_streams)),
         maximum_concurrent_rpcs=settings.max_concurrent_rpcs,
@@ -222,6 +236,8 @@ async def start(application: Application) -> Listening:
     if settings.reflection:
         add_reflection((*names, health_pb2.DESCRIPTOR.services_by_name["Health"].full_name), server)
     address = _listen(server, settings.listen, application.access)
+    if own:
+        server.add_secure_port(own, DOOR)
     await server.start()
     for name in names:
         await application.health.set(name, health_pb2.HealthCheckResponse.SERVING)

@@ -18,7 +18,9 @@ from becas_ft.orchestrator.driver import Driver
 from becas_ft.orchestrator.jobs import Jobs
 from becas_ft.rollout.promotion import Promoter
 from becas_ft.server.access import Access
+from becas_ft.server.ingest_rate import IngestRates
 from becas_ft.server.runtime import ServerRuntime
+from becas_ft.server.tracing import Tracing
 from becas_ft.shadow.tester import ShadowTester
 
 Arguments = ParamSpec("Arguments")
@@ -44,10 +46,12 @@ class Application:
         driver: takes the steps of the pipeline that are due.
         tester: production requests and their shadows.
         promoter: moves aliases.
+        tracing: None: no spans.
         erasures: under way; a stop waits for them.
         not_ready: parts that keep events from being taken.
         both_stores: held by whatever changes both stores, one after the other, and by a backup: it never falls between.
         backing_up: held while a backup is taken.
+        ingest_rates: of the last hour.
     """
 
     config: Config
@@ -64,10 +68,12 @@ class Application:
     driver: Driver
     tester: ShadowTester
     promoter: Promoter
+    tracing: Tracing | None = None
     erasures: set["asyncio.Task[Any]"] = field(default_factory=set)
     not_ready: set[str] = field(default_factory=set)
     both_stores: asyncio.Lock = field(default_factory=asyncio.Lock)
     backing_up: asyncio.Lock = field(default_factory=asyncio.Lock)
+    ingest_rates: IngestRates = field(default_factory=IngestRates)
 
     async def write(
         self, call: Callable[Arguments, Result], *args: Arguments.args, **kwargs: Arguments.kwargs

@@ -39,6 +39,17 @@ class DatasetService:
         decode(dataset_pb2.GetTrainingStatsRequest, request)
         return await self._application.read(self._core.stats)
 
+    async def GetQualityHistogram(self, request: bytes, context: Context) -> bytes:
+        """Examples by score."""
+        del context
+        return await self._application.read(self._core.quality_histogram, request)
+
+    async def GetIngestRate(self, request: bytes, context: Context) -> bytes:
+        """Events over the last hour."""
+        del context
+        decode(dataset_pb2.GetIngestRateRequest, request)
+        return self._application.ingest_rates.answer().SerializeToString()
+
     async def ListExamples(self, request: bytes, context: Context) -> bytes:
         """A page of examples."""
         del context

@@ -3,6 +3,7 @@
 import asyncio
 import time
 from collections.abc import AsyncIterator, Callable
+from functools import partial
 from typing import Final, TypeVar
 
 from becas_ft._core import Submitted
@@ -31,11 +32,16 @@ class IngestService:
         self._window = application.config.server.stream_window
         self._byte_limit = int(application.config.store.queue_bytes)
         self._bytes = 0
+        self._tracing = application.tracing
 
     async def Ingest(self, request: bytes, context: Context) -> bytes:
         """IngestRequest in, IngestResponse out."""
         del context
-        return await self._hand_over(self._application.core.ingest, request)
+        if self._tracing is None:
+            return await self._hand_over(self._application.core.ingest, request)
+        begun = time.time_ns()
+        submitted = await self._submit(request)
+        return await self._committed(submitted, begun)
 
     async def IngestStream(self, requests: AsyncIterator[bytes], context: Context) -> AsyncIterator[bytes]:
         """One response a request, in order; at most `stream_window` requests are read ahead of answers."""
@@ -46,8 +52,9 @@ class IngestService:
         async def read() -> None:
             await room.acquire()
             async for request in requests:
+                begun = time.time_ns()
                 submitted = await self._submit_patiently(request)
-                answers.put_nowait(asyncio.create_task(self._settle(submitted.wait)))
+                answers.put_nowait(asyncio.create_task(self._committed(submitted, begun)))
                 await room.acquire()
 
         reader = asyncio.create_task(read())
@@ -74,12 +81,24 @@ class IngestService:
         pause, give_up = _FIRST_PAUSE, time.monotonic() + (_PATIENCE if left is None else left)
         while True:
             try:
-                return await self._hand_over(self._application.core.submit, request)
+                return await self._submit(request)
             except OverloadedError:
                 if time.monotonic() + pause > give_up or self._application.draining.is_set():
                     raise
             await asyncio.sleep(pause)
             pause = min(pause * 2, _LONGEST_PAUSE)
+
+    async def _submit(self, request: bytes) -> Submitted:
+        """The first half of an ingest."""
+        submit = self._application.core.submit
+        return await self._hand_over(submit if self._tracing is None else partial(submit, timed=True), request)
+
+    async def _committed(self, submitted: Submitted, begun: int) -> bytes:
+        """The second half; `begun` is when the first did, in nanoseconds since the epoch."""
+        answer = await self._settle(submitted.wait)
+        if self._tracing is not None:
+            self._tracing.stages(begun, submitted.stages(), time.time_ns())
+        return answer
 
     async def _hand_over(self, call: Callable[..., Result], request: bytes) -> Result:
         """Hand bytes to the core; what waits for a thread is bounded as what waits for the writer is."""

@@ -9,7 +9,7 @@ from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
 from contextlib import aclosing
 from contextvars import ContextVar
 from dataclasses import dataclass
-from typing import Any, Final, NoReturn
+from typing import TYPE_CHECKING, Any, Final, NoReturn
 
 import grpc
 import structlog
@@ -19,6 +19,10 @@ from becas_ft.observability import Metrics
 from becas_ft.server import status
 from becas_ft.server.access import caller
 from becas_ft.server.service import Context, Continuation
+from becas_ft.server.tracing import Tracing, trace_id
+
+if TYPE_CHECKING:
+    from opentelemetry.trace import Span
 
 # Calls that last as long as somebody listens: a drain ends them, since they would never end by themselves.
 ENDLESS: Final = frozenset(
@@ -65,6 +69,7 @@ class _Call:
     method: str
     request_id: str
     started: float
+    span: "Span | None"
 
 
 class CallInterceptor(grpc.aio.ServerInterceptor):
@@ -74,12 +79,20 @@ class CallInterceptor(grpc.aio.ServerInterceptor):
         metrics: counts and times the calls.
         default_deadline: seconds for unary answers without a deadline of the caller's.
         draining: set when the server is about to stop.
+        tracing: None: no spans.
     """
 
-    def __init__(self, metrics: Metrics, default_deadline: float, draining: asyncio.Event) -> None:
+    def __init__(
+        self,
+        metrics: Metrics,
+        default_deadline: float,
+        draining: asyncio.Event,
+        tracing: Tracing | None = None,
+    ) -> None:
         self._metrics = metrics
         self._default_deadline = default_deadline
         self._draining = draining
+        self._tracing = tracing
         self._in_flight = 0
         self._begun = 0
         self._idle = asyncio.Event()
@@ -179,7 +192,8 @@ class CallInterceptor(grpc.aio.ServerInterceptor):
         self._begun += 1
         self._idle.clear()
         self._metrics.rpcs_in_flight.inc()
-        return _Call(method, uuid.uuid4().hex, now)
+        span = self._tracing.begin(method, tuple(context.invocation_metadata() or ())) if self._tracing else None
+        return _Call(method, uuid.uuid4().hex, now, span)
 
     def _end(self, call: _Call, code: grpc.StatusCode, **more: Any) -> None:  # noqa: ANN401 - what a log line takes
         seconds = time.monotonic() - call.started
@@ -193,6 +207,9 @@ class CallInterceptor(grpc.aio.ServerInterceptor):
             write = _log.debug if call.method in QUIET else _log.info
         else:
             write = _log.error if code is grpc.StatusCode.INTERNAL else _log.warning
+        if self._tracing and call.span:
+            self._tracing.end(call.span, code)
+            more["trace_id"] = trace_id(call.span)
         token = caller()
         if token is not None:
             more |= {"token": token.name, "role": token.role.value}

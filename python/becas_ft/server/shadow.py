@@ -13,7 +13,7 @@ from becas_ft.rollout import registry
 from becas_ft.server import checks, rollout
 from becas_ft.server.application import Application
 from becas_ft.server.service import Context
-from becas_ft.shadow import clean, comparison, grade, judged, queue, report, report_page, stats, trials, truth
+from becas_ft.shadow import clean, comparison, grade, judged, path, queue, report, report_page, stats, trials, truth
 from becas_ft.shadow.tester import time_ms_of
 
 _PAGE: Final = 50
@@ -129,6 +129,16 @@ class ShadowService:
         found = await self._application.read(report.build, record, policy)
         html = await self._application.read(report_page.render, record, found) if request.html else ""
         return shadow_pb2.GetComparisonReportResponse(report=found, html=html)
+
+    async def GetTrialPath(
+        self, request: shadow_pb2.GetTrialPathRequest, context: Context
+    ) -> shadow_pb2.GetTrialPathResponse:
+        """How the evidence grew."""
+        del context
+        trial_id = checks.required("trial_id", request.trial_id)
+        await self._tester.flush()
+        record = await self._application.read(self._ledger.read, partial(judged.load, trial_id=trial_id))
+        return await self._application.read(path.path, record)
 
     async def GetShadowStats(
         self, request: shadow_pb2.GetShadowStatsRequest, context: Context

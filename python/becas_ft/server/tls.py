@@ -1,5 +1,6 @@
 """TLS: the certificate that is served, read anew when its files change."""
 
+import ssl
 import threading
 from collections.abc import Callable
 from datetime import UTC, datetime
@@ -39,6 +40,7 @@ class Certificate:
         self._client_ca = client_ca
         self._lock = threading.Lock()
         self._seen = self._signature()
+        self._http_seen: tuple[int, ...] = ()
         try:
             self._first = self._read()
         except certificates.CertificateError as error:
@@ -50,6 +52,39 @@ class Certificate:
         return grpc.dynamic_ssl_server_credentials(
             self._first, fetch, require_client_authentication=self._client_ca is not None
         )
+
+    def context(self) -> ssl.SSLContext:
+        """The same for HTTP; each handshake sees what the files hold by then."""
+        served = self._context()
+
+        def renew(connection: ssl.SSLObject, name: str | None, context: ssl.SSLContext) -> None:
+            nonlocal served
+            del name, context
+            if self._signature() != self._http_seen:
+                try:
+                    served = self._context()
+                except (certificates.CertificateError, OSError) as error:
+                    _log.error("tls_unusable", problem=str(error))
+            connection.context = served
+
+        # Called at every handshake, whether or not the client names a host.
+        served.sni_callback = renew
+        return served
+
+    def _context(self) -> ssl.SSLContext:
+        self._http_seen = self._signature()
+        self._read()
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.minimum_version = ssl.TLSVersion.TLSv1_2
+        context.load_cert_chain(self._certificate, self._key)
+        if self._client_ca is not None:
+            context.load_verify_locations(self._client_ca)
+            context.verify_mode = ssl.CERT_REQUIRED
+        return context
+
+    def hosts(self) -> list[str]:
+        """The names and addresses that it is for."""
+        return certificates.hosts_of(_bytes(self._certificate))
 
     def _changed(self) -> grpc.ServerCertificateConfiguration | None:
         with self._lock:

@@ -11,12 +11,14 @@ from becas_ft.ledger.schema import AUDIT
 from becas_ft.orchestrator.jobs import Jobs
 from becas_ft.orchestrator.journal import STAGES
 from becas_ft.orchestrator.states import Stage
+from becas_ft.places import thin
 from becas_ft.server import checks
 from becas_ft.server.application import Application
 
 Context = grpc.aio.ServicerContext[Any, Any]
 
 _DEFAULT_PAGE = 50
+_MOST_POINTS = 1_000
 
 
 class TrainingService:
@@ -69,6 +71,17 @@ class TrainingService:
             yield job
             if self._application.draining.is_set():
                 return
+
+    async def GetLossCurve(
+        self, request: training_pb2.GetLossCurveRequest, context: Context
+    ) -> training_pb2.GetLossCurveResponse:
+        """What the trainer wrote down."""
+        del context
+        curve = await self._jobs.losses(request.job_id)
+        points = [curve[place] for place in thin(len(curve), _MOST_POINTS)]
+        return training_pb2.GetLossCurveResponse(
+            points=[training_pb2.LossPoint(step=step, loss=loss) for step, loss in points]
+        )
 
     async def CancelJob(self, request: training_pb2.CancelJobRequest, context: Context) -> training_pb2.Job:
         """End a job."""

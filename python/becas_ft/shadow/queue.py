@@ -65,6 +65,7 @@ def page(
 
 def _of_trial(transaction: ReadTransaction, trial: shadow_pb2.Trial) -> Iterator[tuple[Place, shadow_pb2.Disagreement]]:
     category = registry.category_name(trial.category)
+    labels = grade.vocabulary(category)
     for key, row in transaction.scan(PAIRS, prefix=f"{trial.trial_id}/"):
         if not row.HasField("b") or row.HasField("truth"):
             continue
@@ -79,6 +80,7 @@ def _of_trial(transaction: ReadTransaction, trial: shadow_pb2.Trial) -> Iterator
             label_a=row.a.label,
             label_b=row.b.label,
             audit=agreed,
+            labels=labels,
         )
         entry.time.FromMilliseconds(row.time_ms)
         yield Place(row.time_ms, key), entry

@@ -10,6 +10,7 @@ import numpy as np
 from becas.ft.v1 import shadow_pb2
 from becas_ft.evidence import pairs, sequence
 from becas_ft.messages import enum_name
+from becas_ft.places import thin
 from becas_ft.shadow import grade, judged
 
 _TEMPLATE = Path(__file__).with_name("report.html.j2")
@@ -106,7 +107,7 @@ def evidence_plot(record: judged.Record, threshold: float) -> Plot:
         x_label="judged pairs",
         lines=(
             ("limit", _points([(across.start, up.at(limit)), (across.end, up.at(limit))])),
-            ("b", _points([(across.at(i + 1), up.at(float(path[i]))) for i in _thin(path.size)])),
+            ("b", _points([(across.at(i + 1), up.at(float(path[i]))) for i in thin(path.size, _MOST_POINTS)])),
         ),
         x_ticks=_counts(across),
         y_ticks=tuple((up.at(tick), f"1e{tick}" if tick else "1") for tick in ticks),
@@ -118,7 +119,7 @@ def win_rate_plot(record: judged.Record) -> Plot:
     """Wins over decisive pairs, with the confidence sequence: it holds at every point at once."""
     path = pairs.evidence_path(judged.as_pairs(record))
     decisive = path.wins + path.losses
-    steps = [i for i in _thin(decisive.size) if decisive[i]]
+    steps = [i for i in thin(decisive.size, _MOST_POINTS) if decisive[i]]
     found = [sequence.win_rate_interval(int(path.wins[i]), int(decisive[i])) for i in steps]
     across, up = _across(decisive.size), _up(0.0, 1.0)
     band = [(across.at(i + 1), up.at(one.upper)) for i, one in zip(steps, found, strict=True)]
@@ -193,11 +194,6 @@ def _up(low: float, high: float) -> Axis:
 def _counts(across: Axis) -> tuple[tuple[float, str], ...]:
     values = sorted({round(across.low + part * (across.high - across.low)) for part in (0.0, 0.25, 0.5, 0.75, 1.0)})
     return tuple((across.at(value), f"{value:,}") for value in values)
-
-
-def _thin(count: int) -> list[int]:
-    """At most so many places that the page stays small; the last always among them."""
-    return sorted({int(place) for place in np.linspace(0, count - 1, min(count, _MOST_POINTS))}) if count else []
 
 
 def _points(points: list[tuple[float, float]]) -> str:

@@ -82,7 +82,7 @@ class ProgressReader:
         return [Progress(**json.loads(line)) for line in complete.splitlines()]
 
 
-def losses(events: list[Progress]) -> list[tuple[int, float]]:
+def losses_by_step(events: list[Progress]) -> list[tuple[int, float]]:
     """Return (step, loss) in the order of steps; of a step done twice, after a resume, the later one counts."""
     by_step = {event.step: event.loss for event in events if event.loss is not None}
     return sorted(by_step.items())

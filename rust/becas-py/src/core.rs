@@ -23,6 +23,9 @@ use crate::{
     submitted::Submitted,
 };
 
+/// (upper bound, values up to it), and the sum of the values.
+type Histogram = (Vec<(f64, f64)>, f64);
+
 #[pyclass(module = "becas_ft._core", frozen)]
 pub(crate) struct Core(Arc<Engine>);
 
@@ -54,15 +57,17 @@ impl Core {
         Ok(PyBytes::new(py, &answer))
     }
 
-    #[pyo3(signature = (request, *, labeller = true, timeout = None))]
+    #[pyo3(signature = (request, *, labeller = true, timeout = None, timed = false))]
     fn submit(
         &self,
         py: Python<'_>,
         request: &[u8],
         labeller: bool,
         timeout: Option<f64>,
+        timed: bool,
     ) -> PyResult<Submitted> {
-        py.enter_core(|| self.0.submit(request, now_ms(), labeller, deadline(timeout)))
+        let submit = if timed { Engine::submit_timed } else { Engine::submit };
+        py.enter_core(|| submit(&self.0, request, now_ms(), labeller, deadline(timeout)))
             .map(Submitted::new)
     }
 
@@ -144,6 +149,21 @@ impl Core {
 
     fn metrics(&self, py: Python<'_>) -> PyResult<BTreeMap<&'static str, f64>> {
         py.enter_core(|| self.0.metrics())
+    }
+
+    fn histograms(&self, py: Python<'_>) -> PyResult<BTreeMap<&'static str, Histogram>> {
+        let found = py.enter_core(|| Ok(self.0.histograms()))?;
+        Ok(found.into_iter().map(|(name, one)| (name, (one.buckets, one.sum))).collect())
+    }
+
+    fn quality_histogram<'py>(
+        &self,
+        py: Python<'py>,
+        request: &[u8],
+    ) -> PyResult<Bound<'py, PyBytes>> {
+        let answer =
+            py.enter_core(|| self.0.quality_histogram(request).map(|answer| bytes(&answer)))?;
+        Ok(PyBytes::new(py, &answer))
     }
 
     fn verify(&self, py: Python<'_>) -> PyResult<Vec<String>> {

@@ -11,14 +11,17 @@ use std::{
     time::Instant,
 };
 
-pub use self::outbox::{Correction, WaitingCase};
+pub use self::{
+    outbox::{Correction, WaitingCase},
+    stats::Histogram,
+};
 use crate::{
     config::Config,
     draft::Prompt,
     error::{Error, Result},
     event::Invalid,
     example::Prepared,
-    pipeline::Pipeline,
+    pipeline::{Laps, Pipeline, Watch},
     proto,
     pseudonym::{IdKind, Key, Pseudonym},
     redact::{Ids, Redacted, Redactor},
@@ -45,12 +48,18 @@ pub struct Submitted {
     receipts: Vec<proto::Receipt>,
     places: Vec<usize>,
     ticket: Ticket,
+    laps: Option<Laps>,
 }
 
 impl Submitted {
+    /// How long the stages before the writer took, where that was asked for.
+    pub const fn laps(&self) -> Option<Laps> {
+        self.laps
+    }
+
     /// The second half of `ingest`: blocks until all that the answer acknowledges is on disk.
     pub fn wait(self) -> Result<proto::IngestResponse> {
-        let Self { mut receipts, places, ticket } = self;
+        let Self { mut receipts, places, ticket, laps: _ } = self;
         for (place, admission) in places.into_iter().zip(ticket.wait()?) {
             complete(&mut receipts[place], admission);
         }
@@ -105,7 +114,29 @@ impl Engine {
         labeller: bool,
         deadline: Option<Instant>,
     ) -> Result<Submitted> {
-        let batch = self.pipeline.prepare_batch(request, now_ms, labeller)?;
+        self.submit_watched(request, now_ms, labeller, deadline).map(|(submitted, ())| submitted)
+    }
+
+    /// The same, with the time that each stage takes.
+    pub fn submit_timed(
+        &self,
+        request: &[u8],
+        now_ms: i64,
+        labeller: bool,
+        deadline: Option<Instant>,
+    ) -> Result<Submitted> {
+        let (submitted, laps) = self.submit_watched(request, now_ms, labeller, deadline)?;
+        Ok(Submitted { laps: Some(laps), ..submitted })
+    }
+
+    fn submit_watched<W: Watch>(
+        &self,
+        request: &[u8],
+        now_ms: i64,
+        labeller: bool,
+        deadline: Option<Instant>,
+    ) -> Result<(Submitted, W)> {
+        let (batch, watch) = self.pipeline.prepare_watched(request, now_ms, labeller)?;
         let mut receipts = Vec::with_capacity(batch.attempts.len());
         let mut admitted = Vec::with_capacity(batch.attempts.len());
         let mut places = Vec::with_capacity(batch.attempts.len());
@@ -126,7 +157,7 @@ impl Engine {
         self.events.fetch_add(receipts.len() as u64, Ordering::Relaxed);
         self.invalid.fetch_add(invalid as u64, Ordering::Relaxed);
         self.unknown_fields.fetch_add(batch.unknown_fields, Ordering::Relaxed);
-        Ok(Submitted { receipts, places, ticket })
+        Ok((Submitted { receipts, places, ticket, laps: None }, watch))
     }
 
     /// The prompt of an encoded ShadowTestRequest: the bytes that ingest makes of the same message and context.

@@ -2,13 +2,26 @@
 
 use std::{collections::BTreeMap, sync::atomic::Ordering};
 
-use super::Engine;
+use super::{Engine, decode};
 use crate::{
     category::Category,
     error::Result,
+    event::category_of,
     proto,
-    store::{CategoryStats, Stats},
+    store::{COMMIT_EVENTS_BOUNDS, COMMIT_MICROSECONDS_BOUNDS, CategoryStats, Stats},
 };
+
+const BINS: usize = 20;
+const BIN_POINTS: usize = 10_000 / BINS;
+
+/// How measured values are spread.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Histogram {
+    /// (upper bound, values up to it), ascending; the last bound is infinite.
+    pub buckets: Vec<(f64, f64)>,
+    /// Sum of the values.
+    pub sum: f64,
+}
 
 impl Engine {
     /// Exact totals, at the same cost at any size.
@@ -19,6 +32,43 @@ impl Engine {
     /// The same totals, counted anew from every record.
     pub fn recount(&self) -> Result<proto::GetTrainingStatsResponse> {
         Ok(message(&self.store.recount()?))
+    }
+
+    /// Stored examples by score, by an encoded GetQualityHistogramRequest.
+    pub fn quality_histogram(&self, request: &[u8]) -> Result<proto::GetQualityHistogramResponse> {
+        let request: proto::GetQualityHistogramRequest = decode(request)?;
+        let chosen = match request.category {
+            0 => Category::ALL.to_vec(),
+            number => vec![category_of(number, "category")?],
+        };
+        let mut bins = vec![0; BINS];
+        for category in chosen {
+            self.store.scan_facts(category, |_, header, _| {
+                if !header.superseded {
+                    bins[(usize::from(header.score.points()) / BIN_POINTS).min(BINS - 1)] += 1;
+                }
+                Ok(())
+            })?;
+        }
+        Ok(proto::GetQualityHistogramResponse { bins })
+    }
+
+    /// Histograms by name.
+    #[expect(clippy::cast_precision_loss, reason = "metrics are doubles")]
+    pub fn histograms(&self) -> BTreeMap<&'static str, Histogram> {
+        let store = self.store.metrics();
+        let sizes = COMMIT_EVENTS_BOUNDS.map(|bound| bound as f64);
+        let times = COMMIT_MICROSECONDS_BOUNDS.map(|bound| bound as f64 / 1e6);
+        BTreeMap::from([
+            (
+                "commit_events",
+                histogram(&sizes, &store.commit_events, store.committed_events as f64),
+            ),
+            (
+                "commit_seconds",
+                histogram(&times, &store.commit_times, store.commit_time.as_secs_f64()),
+            ),
+        ])
     }
 
     /// Counters and gauges by name; seconds and bytes are named as such.
@@ -36,8 +86,6 @@ impl Engine {
             ("replaced_total", store.replaced as f64),
             ("evictions_total", store.evictions as f64),
             ("refused_total", store.refused as f64),
-            ("commits_total", store.commits as f64),
-            ("commit_seconds_total", store.commit_time.as_secs_f64()),
             ("map_changes_total", store.map_changes as f64),
             ("queued_bytes", store.queued_bytes as f64),
             ("map_bytes", environment.map_bytes as f64),
@@ -46,6 +94,16 @@ impl Engine {
             ("damaged_records", store.damaged_records as f64),
         ]))
     }
+}
+
+#[expect(clippy::cast_precision_loss, reason = "metrics are doubles")]
+fn histogram(bounds: &[f64], counts: &[u64], sum: f64) -> Histogram {
+    let bounds = bounds.iter().copied().chain([f64::INFINITY]);
+    let so_far = counts.iter().scan(0, |total, count| {
+        *total += count;
+        Some(*total as f64)
+    });
+    Histogram { buckets: bounds.zip(so_far).collect(), sum }
 }
 
 fn message(stats: &Stats) -> proto::GetTrainingStatsResponse {

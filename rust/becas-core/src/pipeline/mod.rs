@@ -2,6 +2,7 @@
 
 mod assemble;
 mod seal;
+mod watch;
 
 use std::{num::NonZero, sync::LazyLock};
 
@@ -18,6 +19,8 @@ use crate::{
     score::assess,
 };
 use seal::Sealer;
+pub(crate) use watch::Watch;
+pub use watch::{Laps, Stage};
 
 /// Events for which a thread is worth its start.
 const LEAST_SHARE: usize = 128;
@@ -61,34 +64,48 @@ impl Pipeline {
     /// `now_ms` (milliseconds since the epoch) is the time of events that state none; `labeller` is whether the sender
     /// may validate for people, always so without access control.
     pub fn prepare_batch(&self, request: &[u8], now_ms: i64, labeller: bool) -> Result<Batch> {
+        self.prepare_watched(request, now_ms, labeller).map(|(batch, ())| batch)
+    }
+
+    /// The same, watched stage by stage.
+    pub(crate) fn prepare_watched<W: Watch>(
+        &self,
+        request: &[u8],
+        now_ms: i64,
+        labeller: bool,
+    ) -> Result<(Batch, W)> {
         let (frames, unknown_fields) = event::frames(request, &self.config.limits)?;
         let share = frames.len().div_ceil(*CORES).max(LEAST_SHARE);
         let mut shares = frames.chunks(share);
         let first = shares.next().unwrap_or_default();
         // A request of one stream waits for the one before it: its events are what can be done side by side.
-        let mut batch = std::thread::scope(|scope| {
+        let (mut batch, watch) = std::thread::scope(|scope| {
             let others: Vec<_> = shares
                 .map(|share| scope.spawn(|| self.attempts(share, now_ms, labeller)))
                 .collect();
-            let mut batch = self.attempts(first, now_ms, labeller);
+            let (mut batch, mut watch): (Batch, W) = self.attempts(first, now_ms, labeller);
             for other in others {
-                let other = other.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic));
+                let (other, beside) =
+                    other.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic));
+                watch.beside(beside);
                 batch.attempts.extend(other.attempts);
                 batch.unknown_fields += other.unknown_fields;
             }
-            batch
+            (batch, watch)
         });
         batch.unknown_fields += unknown_fields;
-        Ok(batch)
+        Ok((batch, watch))
     }
 
-    fn attempts(&self, frames: &[Frame<'_>], now_ms: i64, labeller: bool) -> Batch {
+    fn attempts<W: Watch>(&self, frames: &[Frame<'_>], now_ms: i64, labeller: bool) -> (Batch, W) {
+        let mut watch = W::begin();
         let mut batch = Batch { attempts: Vec::with_capacity(frames.len()), unknown_fields: 0 };
         for frame in frames {
-            let attempt = self.attempt(*frame, now_ms, labeller, &mut batch.unknown_fields);
+            let unknown = &mut batch.unknown_fields;
+            let attempt = self.attempt(*frame, now_ms, labeller, unknown, &mut watch);
             batch.attempts.push(attempt);
         }
-        batch
+        (batch, watch)
     }
 
     /// Prepares an event: validate ► draft ► score ► redact ► dedupe.
@@ -98,13 +115,29 @@ impl Pipeline {
         now_ms: i64,
         labeller: bool,
     ) -> std::result::Result<Prepared, Invalid> {
+        self.stages(event, now_ms, labeller, &mut ())
+    }
+
+    fn stages(
+        &self,
+        event: &proto::Event,
+        now_ms: i64,
+        labeller: bool,
+        watch: &mut impl Watch,
+    ) -> std::result::Result<Prepared, Invalid> {
         let payload = event::validate(event, &self.config.limits)?;
         let draft = Draft::new(event, payload, now_ms)?;
+        watch.ended(Stage::Draft);
         let quality = assess(&draft, &self.config.scoring, labeller);
         let kept = assemble::reasons(&draft, &quality).is_empty();
+        watch.ended(Stage::Score);
         let sealed = Sealer::new(&self.redactor, &draft.ids).seal(&draft, kept);
+        watch.ended(Stage::Redact);
         let digest = dedupe::input_digest(&self.key, draft.category, &sealed.core);
-        Ok(assemble::prepared(&self.key, &draft, &quality, sealed, digest, labeller))
+        watch.ended(Stage::Dedupe);
+        let prepared = assemble::prepared(&self.key, &draft, &quality, sealed, digest, labeller);
+        watch.ended(Stage::Assemble);
+        Ok(prepared)
     }
 
     /// The prompt of a shadow request: for the same message and context the same bytes as ingest stores.
@@ -136,11 +169,20 @@ impl Pipeline {
         Ok(prompt(category, &core, &context))
     }
 
-    fn attempt(&self, frame: Frame<'_>, now_ms: i64, labeller: bool, unknown: &mut u64) -> Attempt {
-        match event::decode(frame, &self.config.limits) {
+    fn attempt(
+        &self,
+        frame: Frame<'_>,
+        now_ms: i64,
+        labeller: bool,
+        unknown: &mut u64,
+        watch: &mut impl Watch,
+    ) -> Attempt {
+        let decoded = event::decode(frame, &self.config.limits);
+        watch.ended(Stage::Decode);
+        match decoded {
             Ok((event, count)) => {
                 *unknown += count;
-                let prepared = self.prepare(&event, now_ms, labeller);
+                let prepared = self.stages(&event, now_ms, labeller, watch);
                 Attempt { event_id: event.event_id, prepared }
             }
             Err(invalid) => Attempt { event_id: frame.event_id(), prepared: Err(invalid) },

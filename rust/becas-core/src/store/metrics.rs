@@ -8,6 +8,10 @@ use std::{
 /// Upper bounds of `Metrics::commit_events`; one more bucket has no bound.
 pub const COMMIT_EVENTS_BOUNDS: [u64; 8] = [1, 4, 16, 64, 256, 1_024, 4_096, 16_384];
 
+/// Upper bounds of `Metrics::commit_times`, in microseconds; one more bucket has no bound.
+pub const COMMIT_MICROSECONDS_BOUNDS: [u64; 12] =
+    [250, 500, 1_000, 2_500, 5_000, 10_000, 25_000, 50_000, 100_000, 250_000, 1_000_000, 5_000_000];
+
 /// Counts since the store was opened.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Metrics {
@@ -29,6 +33,10 @@ pub struct Metrics {
     pub commit_time: Duration,
     /// Commits by how many events they held: at most the bound, see [`COMMIT_EVENTS_BOUNDS`].
     pub commit_events: [u64; COMMIT_EVENTS_BOUNDS.len() + 1],
+    /// Events in all of them.
+    pub committed_events: u64,
+    /// Commits by how long they took: at most the bound, see [`COMMIT_MICROSECONDS_BOUNDS`].
+    pub commit_times: [u64; COMMIT_MICROSECONDS_BOUNDS.len() + 1],
     /// Times the map grew or the file was rewritten.
     pub map_changes: u64,
     /// Bytes that wait for the writer now.
@@ -61,6 +69,8 @@ pub(super) struct Meter {
     commits: AtomicU64,
     commit_nanoseconds: AtomicU64,
     commit_events: [AtomicU64; COMMIT_EVENTS_BOUNDS.len() + 1],
+    committed_events: AtomicU64,
+    commit_times: [AtomicU64; COMMIT_MICROSECONDS_BOUNDS.len() + 1],
     map_changes: AtomicU64,
     pub(super) known_events: AtomicU64,
     damaged_records: AtomicU64,
@@ -77,10 +87,13 @@ impl Meter {
     }
 
     pub(super) fn commit(&self, events: usize, took: Duration) {
-        let bucket = COMMIT_EVENTS_BOUNDS.partition_point(|bound| *bound < events as u64);
-        self.commits.fetch_add(1, Relaxed);
-        self.commit_events[bucket].fetch_add(1, Relaxed);
+        let size = COMMIT_EVENTS_BOUNDS.partition_point(|bound| *bound < events as u64);
         let nanoseconds = u64::try_from(took.as_nanos()).unwrap_or(u64::MAX);
+        let time = COMMIT_MICROSECONDS_BOUNDS.partition_point(|bound| bound * 1_000 < nanoseconds);
+        self.commits.fetch_add(1, Relaxed);
+        self.commit_events[size].fetch_add(1, Relaxed);
+        self.committed_events.fetch_add(events as u64, Relaxed);
+        self.commit_times[time].fetch_add(1, Relaxed);
         self.commit_nanoseconds.fetch_add(nanoseconds, Relaxed);
     }
 
@@ -103,6 +116,8 @@ impl Meter {
             commits: self.commits.load(Relaxed),
             commit_time: Duration::from_nanos(self.commit_nanoseconds.load(Relaxed)),
             commit_events: std::array::from_fn(|bucket| self.commit_events[bucket].load(Relaxed)),
+            committed_events: self.committed_events.load(Relaxed),
+            commit_times: std::array::from_fn(|bucket| self.commit_times[bucket].load(Relaxed)),
             map_changes: self.map_changes.load(Relaxed),
             queued_bytes,
             known_events: self.known_events.load(Relaxed),

@@ -50,7 +50,7 @@ pub use self::{
     environment::EnvironmentInfo,
     erase::Forgotten,
     key_file::load_or_create_key,
-    metrics::{COMMIT_EVENTS_BOUNDS, Metrics},
+    metrics::{COMMIT_EVENTS_BOUNDS, COMMIT_MICROSECONDS_BOUNDS, Metrics},
     read::{Filter, Page},
     schema::ExampleId,
     verify::Report,
