@@ -125,13 +125,21 @@ def write_tiny_gguf(  # noqa: PLR0915  (a list of what stands in the file)
 
 def write_tiny_adapter(path: Path, *, seed: int = 2, rank: int = 4, scale: float = 2.0) -> Path:
     """Write a random LoRA adapter of a tiny llama, strong enough that it answers otherwise."""
+    shapes = {"attn_q": (WIDTH, HEADS * 16), "ffn_down": (HIDDEN, WIDTH)}
+    return write_random_adapter(path, LAYERS, shapes, seed=seed, rank=rank, scale=scale)
+
+
+def write_random_adapter(
+    path: Path, layers: int, shapes: dict[str, tuple[int, int]], *, seed: int, rank: int, scale: float
+) -> Path:
+    """Write a LoRA adapter for a llama; shapes are (inputs, outputs) of each adapted matrix of a layer."""
     random = np.random.default_rng(seed)
     writer = gguf.GGUFWriter(str(path), "llama")
     writer.add_string("general.type", "adapter")
     writer.add_string("adapter.type", "lora")
     writer.add_float32("adapter.lora.alpha", 8.0)
-    for layer in range(LAYERS):
-        for name, (inputs, outputs) in {"attn_q": (WIDTH, HEADS * 16), "ffn_down": (HIDDEN, WIDTH)}.items():
+    for layer in range(layers):
+        for name, (inputs, outputs) in shapes.items():
             for part, shape in (("a", (rank, inputs)), ("b", (outputs, rank))):
                 values = (scale * random.standard_normal(shape)).astype(np.float32)
                 writer.add_tensor(f"blk.{layer}.{name}.weight.lora_{part}", values)

@@ -6,16 +6,15 @@ import asyncio
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
 import pytest
 import pytest_asyncio
-from gguf import GGUFWriter
 
 from becas_ft.runtime import ModelDefinition, Runtime
 from becas_ft.runtime.embedded import EmbeddedRuntime, EmbeddedSettings
 from becas_ft.runtime.ollama import OllamaRuntime, OllamaSettings
 from helpers.ollama_server import OllamaServer, require_ollama
 from helpers.smollm2 import smollm2
+from helpers.tiny_gguf import write_random_adapter
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Iterator
@@ -36,21 +35,7 @@ def make_adapter() -> Callable[[Path, int], Path]:
     """Writes a random LoRA adapter for SmolLM2, another and a stronger one for each seed."""
 
     def make(path: Path, seed: int) -> Path:
-        random = np.random.default_rng(seed)
-        writer = GGUFWriter(str(path), "llama")
-        writer.add_string("general.type", "adapter")
-        writer.add_string("adapter.type", "lora")
-        writer.add_float32("adapter.lora.alpha", 8.0)
-        for layer in range(LAYERS):
-            for name, (inputs, outputs) in SHAPES.items():
-                for part, shape in (("a", (RANK, inputs)), ("b", (outputs, RANK))):
-                    values = (random.standard_normal(shape) * 0.06 * seed).astype(np.float32)
-                    writer.add_tensor(f"blk.{layer}.{name}.weight.lora_{part}", values)
-        writer.write_header_to_file()
-        writer.write_kv_data_to_file()
-        writer.write_tensors_to_file()
-        writer.close()
-        return path
+        return write_random_adapter(path, LAYERS, SHAPES, seed=seed, rank=RANK, scale=0.08 * seed)
 
     return make
 

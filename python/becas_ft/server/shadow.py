@@ -122,9 +122,7 @@ class ShadowService:
     ) -> shadow_pb2.GetComparisonReportResponse:
         """What the evidence says; as a page too where asked for."""
         del context
-        trial_id = checks.required("trial_id", request.trial_id)
-        await self._tester.flush()
-        record = await self._application.read(self._ledger.read, partial(judged.load, trial_id=trial_id))
+        record = await self._record(request.trial_id)
         policy = rollout.policy(self._application.config)
         found = await self._application.read(report.build, record, policy)
         html = await self._application.read(report_page.render, record, found) if request.html else ""
@@ -135,10 +133,13 @@ class ShadowService:
     ) -> shadow_pb2.GetTrialPathResponse:
         """How the evidence grew."""
         del context
-        trial_id = checks.required("trial_id", request.trial_id)
+        return await self._application.read(path.path, await self._record(request.trial_id))
+
+    async def _record(self, trial_id: str) -> judged.Record:
+        """A trial with all that is judged of it so far."""
+        named = checks.required("trial_id", trial_id)
         await self._tester.flush()
-        record = await self._application.read(self._ledger.read, partial(judged.load, trial_id=trial_id))
-        return await self._application.read(path.path, record)
+        return await self._application.read(self._ledger.read, partial(judged.load, trial_id=named))
 
     async def GetShadowStats(
         self, request: shadow_pb2.GetShadowStatsRequest, context: Context

@@ -1,7 +1,14 @@
 // `<line-chart .spec=${…}>`: a chart of uPlot in the page's colours, as wide as its place; what it shows is said in words.
 
 const HEIGHT = 220;
-const colour = (name) => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
+// A canvas knows no light-dark(): the colour is read where the browser has resolved it.
+const colour = (name) => {
+  const probe = document.body.appendChild(document.createElement("span"));
+  probe.style.color = `var(${name})`;
+  const found = getComputedStyle(probe).color;
+  probe.remove();
+  return found;
+};
 
 class LineChart extends HTMLElement {
   // spec: {words, x: {label, time}, y: {label, range, format}, xs, lines: [{name, values, colour, dash, band, edge, bars}]; a band goes down to the next line, its edge}
@@ -49,7 +56,7 @@ class LineChart extends HTMLElement {
       cursor: {drag: {x: false, y: false}},
       scales: {x: {time: x.time ?? false, ...(x.range ? {range: x.range} : {})}, y: y.range ? {range: y.range} : y.zero ? {range: (_, low, high) => [0, high > 0 ? high * 1.1 : 1]} : {}},
       axes: [
-        {...axis, label: x.label, labelSize: 20, size: 34, ...(x.format ? {values: (_, ticks) => ticks.map(x.format)} : {})},
+        {...axis, label: x.label, labelSize: 20, size: 34, ...(x.time ? {space: 80} : {}), ...(x.format ? {values: (_, ticks) => ticks.map(x.format)} : {})},
         {...axis, label: y.label, labelSize: 20, size: 58, values: (_, ticks) => ticks.map((tick) => (tick === null ? "" : format(tick)))},
       ],
       series: [

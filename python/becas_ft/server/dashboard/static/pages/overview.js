@@ -27,7 +27,7 @@ function rateChart(rates) {
   const values = rates.map((rate) => rate.events_per_second);
   return html`<line-chart .spec=${{
     words: `Events a second, now ${decimal(values.at(-1), 1)}, at most ${decimal(Math.max(...values), 1)} within the hour.`,
-    x: {label: "time", time: true},
+    x: {label: "time", time: true, format: (seconds) => new Date(seconds * 1000).toLocaleTimeString("en-GB")},
     y: {label: "events a second", zero: true},
     xs: rates.map((rate) => Date.parse(rate.time) / 1000),
     lines: [
