@@ -1,4 +1,4 @@
-"""One server with a past, and one browser, for all tests of the dashboard."""
+"""One server with a past, for all tests of the dashboard, and a browser for each file of them."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -27,8 +27,8 @@ def empty(tmp_path: Path) -> Iterator[Dashboard]:
         yield found
 
 
-# Playwright's loop would stand in the way of other folders' asynchronous tests.
-@pytest.fixture(scope="package")
+# While Playwright runs its loop stands in the way of asynchronous tests, those of other files as well.
+@pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
     """Chromium."""
     with chromium() as started:

@@ -42,9 +42,11 @@ class Delivery:
         try:
             while self._in_flight or await self._buffer.wait_for_work():
                 error = await self._one_stream()
-                # gRPC says this of a stream that ended under a write, and hides why: the next one listens first.
-                self._listen_first = error is not None and error.details() == _HIDDEN
-                if error is not None and not self._listen_first and error.code() not in AGAIN:
+                # gRPC says this of a stream that ended under a write, and hides why. Whoever was refused may be again,
+                # so the next stream listens first.
+                self._listen_first = error is not None
+                hidden = error is not None and error.details() == _HIDDEN
+                if error is not None and not hidden and error.code() not in AGAIN:
                     self.give_up(DeliveryError(error.code(), error.details() or ""))
                     return
                 if self._in_flight or error is not None:
