@@ -1,3 +1,5 @@
+import { setImmediate as nextTurn } from 'node:timers/promises';
+
 import { Bell } from './bell.js';
 import { ClosedError } from './errors.js';
 import type { Receipt } from './generated/becas/ft/v1/ingest.js';
@@ -54,7 +56,10 @@ export class Buffer {
     this.#waitingBytes += entry.content.length;
     this.#waiting.push(entry);
     this.#accepted++;
-    this.arrived.ring();
+    // Whoever waits for more than one event waits for a full batch, or for its time to be over.
+    if (this.#waiting.length === 1 || this.#full()) this.arrived.ring();
+    // Who publishes in a tight loop must not keep the network from its turn.
+    if (this.#accepted % this.settings.batchEvents === 0) await nextTurn();
   }
 
   /** Waits until something is to be sent; false where nothing ever will be, or the signal aborts. */
@@ -72,8 +77,7 @@ export class Buffer {
     while (await this.waitForWork(signal)) {
       const left = this.#waiting[0]!.since + this.settings.lingerMs - performance.now();
       const hurry = this.closed || this.#hurried > this.#accepted - this.#waiting.length;
-      const full = this.#waiting.length >= this.settings.batchEvents || this.#waitingBytes >= this.settings.batchBytes;
-      if (full || hurry || left <= 0) return this.#take();
+      if (this.#full() || hurry || left <= 0) return this.#take();
       await this.arrived.wait({ ms: left });
     }
     return null;
@@ -116,6 +120,10 @@ export class Buffer {
     for (const entry of entries) this.#heldBytes -= entry.content.length;
     this.#settled += entries.length;
     this.#progress.ring();
+  }
+
+  #full(): boolean {
+    return this.#waiting.length >= this.settings.batchEvents || this.#waitingBytes >= this.settings.batchBytes;
   }
 
   #check(): void {

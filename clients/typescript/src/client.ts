@@ -1,5 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 
+import { BinaryWriter } from '@bufbuild/protobuf/wire';
 import { Client as Connection, type ChannelCredentials, type ClientOptions } from '@grpc/grpc-js';
 
 import { Buffer as EventBuffer } from './buffer.js';
@@ -10,6 +11,9 @@ import { MAX_EVENT_ID_BYTES } from './event-id.js';
 import { Event } from './generated/becas/ft/v1/event.js';
 import type { Receipt } from './generated/becas/ft/v1/ingest.js';
 import { DEFAULTS, type Access, type Settings } from './settings.js';
+
+/** Short texts become bytes several times quicker than by the writer's own TextEncoder. */
+const utf8 = (text: string): Uint8Array => Buffer.from(text);
 
 /** An event as it is written down: fields that are left out have their defaults. */
 export type EventInit = Parameters<typeof Event.fromPartial>[0];
@@ -66,7 +70,7 @@ export class Client {
           `eventId('scam.detected', message.id)`,
       );
     }
-    const content = Event.encode(Event.fromPartial(event)).finish();
+    const content = Event.encode(Event.fromPartial(event), new BinaryWriter(utf8)).finish();
     if (content.length > this.#settings.batchBytes) {
       throw new RangeError(
         `event: ${content.length} bytes, at most ${this.#settings.batchBytes}: shorten its texts, or raise batchBytes ` +
