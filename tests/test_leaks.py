@@ -21,9 +21,11 @@ CLEAN = {
     "nothing": "(tmp_path / 'stderr.txt').write_bytes(b'rpc for nobody')",
     "an input": "(factory.mktemp('inputs') / 'events.jsonl').write_bytes(SECRET)",
 }
+# A run may be one process, or several with a folder each.
+PROCESSES = ((), ("-n", "2"))
 
 
-def run(folder: Path, secret: str, body: str) -> "subprocess.CompletedProcess[str]":
+def run(folder: Path, secret: str, body: str, *options: str) -> "subprocess.CompletedProcess[str]":
     """A run of its own: one test that passes."""
     (folder / "test_one.py").write_text(
         f"SECRET = {secret.encode()!r}\n\n\ndef test_it(tmp_path, tmp_path_factory):\n"
@@ -31,7 +33,7 @@ def run(folder: Path, secret: str, body: str) -> "subprocess.CompletedProcess[st
     )
     command = [sys.executable, "-m", "pytest", "-q", "-p", "helpers.leaks", "-p", "no:cacheprovider", "-c", os.devnull]
     return subprocess.run(
-        [*command, "--rootdir", folder, "--basetemp", folder / "run", folder / "test_one.py"],
+        [*command, "--rootdir", folder, "--basetemp", folder / "run", *options, folder / "test_one.py"],
         env={**os.environ, "PYTHONPATH": f"{TESTS}:{os.environ.get('PYTHONPATH', '')}"},
         capture_output=True,
         text=True,
@@ -59,19 +61,21 @@ def test_each_kind_of_secret_fails_a_run(folder: Path, kind: str) -> None:
     assert secret not in done.stdout + done.stderr
 
 
+@pytest.mark.parametrize("processes", PROCESSES)
 @pytest.mark.parametrize("where", LEAKS)
-def test_a_secret_is_found_wherever_it_lies(folder: Path, where: str) -> None:
+def test_a_secret_is_found_wherever_it_lies(folder: Path, where: str, processes: tuple[str, ...]) -> None:
     """In logs, names and folders that no single test owns."""
-    done = run(folder, canaries.SECRETS["e-mail"], LEAKS[where])
+    done = run(folder, canaries.SECRETS["e-mail"], LEAKS[where], *processes)
 
     assert done.returncode == pytest.ExitCode.TESTS_FAILED
     assert "LEAK e-mail: " in done.stdout
 
 
+@pytest.mark.parametrize("processes", PROCESSES)
 @pytest.mark.parametrize("where", CLEAN)
-def test_a_clean_run_passes(folder: Path, where: str) -> None:
+def test_a_clean_run_passes(folder: Path, where: str, processes: tuple[str, ...]) -> None:
     """Without a leak, or with secrets only where tests hand them in, the run is what its tests are."""
-    done = run(folder, canaries.SECRETS["e-mail"], CLEAN[where])
+    done = run(folder, canaries.SECRETS["e-mail"], CLEAN[where], *processes)
 
     assert done.returncode == pytest.ExitCode.OK, done.stdout
     assert "0 found" in done.stdout

@@ -3,6 +3,8 @@ package becasft
 import (
 	"cmp"
 	"errors"
+	"os"
+	"strings"
 	"time"
 )
 
@@ -17,6 +19,20 @@ type Access struct {
 	CAFile string
 	// Token is the bot's; it travels by TLS only.
 	Token string
+}
+
+// AccessFromEnvironment reads BECAS_FT_CA, the authority's file, and BECAS_FT_TOKEN_FILE, a file with the token, as the
+// command becas-ft does.
+func AccessFromEnvironment() (Access, error) {
+	access := Access{CAFile: os.Getenv("BECAS_FT_CA")}
+	if path := os.Getenv("BECAS_FT_TOKEN_FILE"); path != "" {
+		content, err := os.ReadFile(path)
+		if err != nil {
+			return access, err
+		}
+		access.Token = strings.TrimSpace(string(content))
+	}
+	return access, nil
 }
 
 // Settings are sizes and times; what is zero has its default, which suits a bot.

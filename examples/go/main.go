@@ -37,7 +37,7 @@ func run(replay string) (err error) {
 	if replay == "" && token == "" {
 		return errors.New("set DISCORD_TOKEN, or name a file with -replay")
 	}
-	access, err := access()
+	access, err := becasft.AccessFromEnvironment()
 	if err != nil {
 		return err
 	}
@@ -132,19 +132,6 @@ func play[Data any](session *discordgo.Session, packet discordgo.Event, handle f
 	}
 	handle(session, data)
 	return nil
-}
-
-// access is the authority and the token; a server beyond this machine wants both.
-func access() (becasft.Access, error) {
-	access := becasft.Access{CAFile: os.Getenv("BECAS_FT_CA")}
-	if path := os.Getenv("BECAS_FT_TOKEN_FILE"); path != "" {
-		content, err := os.ReadFile(path)
-		if err != nil {
-			return access, err
-		}
-		access.Token = strings.TrimSpace(string(content))
-	}
-	return access, nil
 }
 
 // show prints a receipt as a line of JSON. INVALID means that this bot has a bug: the reason names the field.

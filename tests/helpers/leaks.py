@@ -17,10 +17,13 @@ _FOUND = pytest.StashKey[list[str]]()
 def pytest_sessionfinish(session: pytest.Session) -> None:
     """Search, and fail the run where something is found."""
     folder = getattr(session.config, "_tmp_path_factory", None)
-    # No test of this run had a folder.
-    if folder is None or folder._basetemp is None:
+    # No test of this run had a folder, or this is one of the processes of a run, which searches the folders of all.
+    if folder is None or folder._basetemp is None or hasattr(session.config, "workerinput"):
         return
-    found = session.config.stash[_FOUND] = canaries.search(folder.getbasetemp(), unsearched=UNSEARCHED)
+    base = folder.getbasetemp()
+    found = session.config.stash[_FOUND] = [
+        line for root in sorted(base.glob("popen-*")) or [base] for line in canaries.search(root, unsearched=UNSEARCHED)
+    ]
     if found and session.exitstatus == pytest.ExitCode.OK:
         session.exitstatus = pytest.ExitCode.TESTS_FAILED
 

@@ -68,7 +68,7 @@ func worded(err error) string {
 }
 
 func run(chosen options) error {
-	access, err := access()
+	access, err := becasft.AccessFromEnvironment()
 	if err != nil {
 		return err
 	}
@@ -180,18 +180,6 @@ func invented(prefix string, number int, confidence float64) *becasv1.Event {
 			},
 		}},
 	}
-}
-
-func access() (becasft.Access, error) {
-	access := becasft.Access{CAFile: os.Getenv("BECAS_FT_CA")}
-	if path := os.Getenv("BECAS_FT_TOKEN_FILE"); path != "" {
-		content, err := os.ReadFile(path)
-		if err != nil {
-			return access, err
-		}
-		access.Token = strings.TrimSpace(string(content))
-	}
-	return access, nil
 }
 
 func tell(pending *becasft.Pending) {

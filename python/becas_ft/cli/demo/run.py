@@ -1,12 +1,13 @@
 """The demo's steps, each done by the commands' own calls and printed with what it showed."""
 
 import gzip
+import itertools
 import json
 import random
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -36,11 +37,10 @@ from becas_ft.errors import CommandError
 from becas_ft.messages import enum_name
 
 CATEGORY = example_pb2.CATEGORY_SCAM_DETECTION
-_SETTLE_SECONDS = 300.0
-_ROLLBACK_SECONDS = 120.0
+_REGRESSION_SECONDS = 600.0
 _PIPELINE_SECONDS = 60.0
-_WAVE = 40
-_SECONDS_BETWEEN_WAVES = 4.0
+_WAVE = 20
+_SECONDS_BETWEEN_WAVES = 60.0
 _CALLERS = 2
 # Published events that are kept arrive at once; after a silence of this length there are no more.
 _SILENCE_SECONDS = 1.0
@@ -167,10 +167,15 @@ class Demo:
             stub = shadow_service_pb2_grpc.ShadowServiceStub(channel)
             trial = self._trial_of(channel, model)
             self._say(f"{trial.trial_id}, set up by the pipeline: {trial.base_model} against {trial.candidate_model}")
-            answers = self._ask(stub, self.traffic.live)
-            answered = [message for message in self.traffic.live if message.request_id in answers]
-            self._tell_truth(stub, answered, lambda message: message.is_scam)
-            report = self._report(stub, trial.trial_id, len(answered))
+            report = shadow_pb2.ComparisonReport()
+            for wave in _waves(self.traffic.live):
+                answered = self._ask(stub, wave)
+                self._tell_truth(stub, [message for message in wave if message.request_id in answered], _as_labelled)
+                report = self._report(stub, trial.trial_id, report.pairs + len(answered))
+                self._say(
+                    f"[dim]{report.pairs} pairs judged: {report.wins} wins, {report.losses} losses, "
+                    f"e-value {report.e_value:.3g} of {report.e_threshold:.3g}[/dim]"
+                )
             page = stub.GetComparisonReport(
                 shadow_pb2.GetComparisonReportRequest(trial_id=trial.trial_id, html=True), timeout=CALL_SECONDS
             )
@@ -240,18 +245,17 @@ class Demo:
         with self._section("Regression: the truth turns against it, and it is rolled back by itself"):
             stub = shadow_service_pb2_grpc.ShadowServiceStub(channel)
             models = model_service_pb2_grpc.ModelServiceStub(channel)
-            turned = [_again(message, "regression") for message in self.traffic.live]
+            deadline = time.monotonic() + _REGRESSION_SECONDS
             rolled_back = ""
-            for start in range(0, len(turned), _WAVE):
-                wave = turned[start : start + _WAVE]
+            for wave in _waves(_month_after_month(self.traffic.live)):
+                if rolled_back or time.monotonic() > deadline:
+                    break
                 answers = self._ask(stub, wave)
                 # What moderators would say had the scams changed overnight: the new model's answers are wrong now.
                 answered = [message for message in wave if message.request_id in answers]
                 self._tell_truth(stub, answered, partial(_turned, answers))
+                self._say(f"[dim]{len(answered)} answers, each of them wrong now[/dim]")
                 rolled_back = self._rolled_back(models, model, _SECONDS_BETWEEN_WAVES)
-                if rolled_back:
-                    break
-            rolled_back = rolled_back or self._rolled_back(models, model, _ROLLBACK_SECONDS)
             self.result["rolled_back"] = bool(rolled_back)
             self._say(rolled_back or "no rollback came: see the server's log")
 
@@ -313,7 +317,7 @@ class Demo:
     def _report(
         self, stub: shadow_service_pb2_grpc.ShadowServiceStub, trial_id: str, pairs: int
     ) -> shadow_pb2.ComparisonReport:
-        deadline = time.monotonic() + _SETTLE_SECONDS
+        deadline = time.monotonic() + _SECONDS_BETWEEN_WAVES
         while True:
             request = shadow_pb2.GetComparisonReportRequest(trial_id=trial_id)
             report = stub.GetComparisonReport(request, timeout=CALL_SECONDS).report
@@ -337,16 +341,25 @@ def _turned(answers: dict[str, str], message: LiveMessage) -> bool:
     return answers[message.request_id] != "true"
 
 
-def _again(message: LiveMessage, prefix: str) -> LiveMessage:
-    return LiveMessage(
-        request_id=f"{prefix}-{message.request_id}",
-        text=message.text,
-        context=message.context,
-        is_scam=message.is_scam,
-        user_id=message.user_id,
-        guild_id=message.guild_id,
-        time_ms=message.time_ms + 30 * 86_400_000,
-    )
+def _as_labelled(message: LiveMessage) -> bool:
+    return message.is_scam
+
+
+def _waves(messages: Iterable[LiveMessage]) -> Iterator[list[LiveMessage]]:
+    """Candidates stand still while production is asked, so there are pauses in which they catch up."""
+    left = iter(messages)
+    while wave := list(itertools.islice(left, _WAVE)):
+        yield wave
+
+
+def _month_after_month(messages: list[LiveMessage]) -> Iterator[LiveMessage]:
+    for month in itertools.count(1):
+        for message in messages:
+            yield replace(
+                message,
+                request_id=f"month-{month}-{message.request_id}",
+                time_ms=message.time_ms + month * 30 * 86_400_000,
+            )
 
 
 def _recommendation(report: shadow_pb2.ComparisonReport) -> str:

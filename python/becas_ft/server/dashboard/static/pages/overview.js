@@ -11,6 +11,10 @@ const readiness = (row) =>
     ? badge("ready", "good")
     : html`<ul class="lacks">${row.pipeline.lacks.map((lack) => html`<li>${lack}</li>`)}</ul>`;
 
+// What a category lacks stands in the column beside.
+const next = (row) =>
+  row.pipeline.next === `lacks ${row.pipeline.lacks.join("; ")}` ? "waits for these" : row.pipeline.next;
+
 const COLUMNS = [
   {name: "Category", cell: (row) => html`${words(row.category)}`},
   {name: "Gold, silver, bronze", cell: (row) => html`${bar(tiers(row.tiers))}
@@ -19,7 +23,7 @@ const COLUMNS = [
   {name: "Mean quality", number: true, cell: (row) => (row.total ? decimal(row.mean_quality) : "–")},
   {name: "Stage", cell: (row) => badge(words(row.pipeline.stage))},
   {name: "Training", cell: readiness},
-  {name: "Next", cell: (row) => html`<span class="note">${row.pipeline.next}</span>`},
+  {name: "Next", cell: (row) => html`<span class="note">${next(row)}</span>`},
 ];
 
 function rateChart(rates) {
