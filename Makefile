@@ -47,7 +47,7 @@ screenshots: browser  ## The pictures of the dashboard in docs/, made anew
 .PHONY: test
 test: setup grpcurl browser  ## Every test but the long ones
 	cargo test --workspace --locked --features becas-core/failpoints
-	$(BIN)/pytest -m "not long" --durations=30 --durations-min=5
+	$(BIN)/pytest -m "not long" -n 2 --dist loadfile --durations=30 --durations-min=5
 
 .PHONY: test-long
 test-long: setup grpcurl browser  ## The tests that take minutes to hours

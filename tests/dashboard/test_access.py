@@ -107,6 +107,7 @@ def test_client_certificates_leave_the_dashboard_to_tokens(tmp_path: Path, made:
 
     assert nobody[0] == 401
     assert operator[0] == (200 if tokens else 401)
+    assert operator[1].get("reason") == (None if tokens else "CERTIFICATE_MISSING")
     assert metrics[0] == 200
 
 

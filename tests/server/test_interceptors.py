@@ -71,6 +71,20 @@ class Scripted:
         del request
         await context.abort(grpc.StatusCode.NOT_FOUND, "nobody")
 
+    async def GetQualityHistogram(
+        self, request: dataset_pb2.GetQualityHistogramRequest, context: Context
+    ) -> dataset_pb2.GetQualityHistogramResponse:
+        """Nothing."""
+        del request, context
+        return dataset_pb2.GetQualityHistogramResponse()
+
+    async def GetIngestRate(
+        self, request: dataset_pb2.GetIngestRateRequest, context: Context
+    ) -> dataset_pb2.GetIngestRateResponse:
+        """Nothing."""
+        del request, context
+        return dataset_pb2.GetIngestRateResponse()
+
     async def SetConsent(
         self, request: dataset_pb2.SetConsentRequest, context: Context
     ) -> dataset_pb2.SetConsentResponse:
