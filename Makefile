@@ -2,6 +2,9 @@
 SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 
+# Without its compiled modules a server starts in five seconds, not in one and a half.
+unexport PYTHONDONTWRITEBYTECODE
+
 PYTHON ?= python3
 BIN := .venv/bin
 RUST := $(shell find rust proto -name '*.rs' -o -name '*.proto' -o -name Cargo.toml) Cargo.toml Cargo.lock

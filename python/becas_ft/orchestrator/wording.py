@@ -12,7 +12,6 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 import numpy as np
-from scipy import sparse
 
 from becas_ft.training.rows import Row
 
@@ -130,6 +129,8 @@ class _Judge:
         self._label_of = np.array([self._labels.index(name) for name in names])
 
     def wording(self, suspects: int) -> Wording:
+        from scipy import sparse
+
         rows, size = len(self._rows), len(self._vocabulary)
         holds = sparse.csr_matrix((np.ones(len(self._words)), (self._row_of, self._words)), shape=(rows, size))
         holds.data[:] = 1.0

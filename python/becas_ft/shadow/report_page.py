@@ -4,7 +4,6 @@ import math
 from dataclasses import dataclass
 from pathlib import Path
 
-import jinja2
 import numpy as np
 
 from becas.ft.v1 import shadow_pb2
@@ -71,6 +70,8 @@ class Plot:
 
 def render(record: judged.Record, report: shadow_pb2.ComparisonReport) -> str:
     """The page of a report and of the trial that it was built from."""
+    import jinja2
+
     environment = jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True)
     template = environment.from_string(_TEMPLATE.read_text(encoding="utf-8"))
     return template.render(
