@@ -32,27 +32,43 @@ class Proxy:
     port: int = 0
     met: int = 0
     cut: int = 0
-    _tasks: set[asyncio.Task[None]] = field(default_factory=set)
+    _connections: set[asyncio.Task[None]] = field(default_factory=set)
 
-    async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        """One connection."""
+    def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        """One connection, in a task that `end` waits for."""
+        task = asyncio.create_task(self._serve(reader, writer))
+        self._connections.add(task)
+        task.add_done_callback(self._connections.discard)
+
+    async def end(self) -> None:
+        """Hang up on whoever is connected still."""
+        tasks = list(self._connections)
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:
             while request := await _request(reader):
                 if self._is_faulty(request):
                     self.met += 1
                     gone = asyncio.create_task(reader.read(1))
                     acts = asyncio.create_task(self.fault(self, request, writer))
-                    await asyncio.wait({gone, acts}, return_when=asyncio.FIRST_COMPLETED)
-                    self.cut += not acts.done()
-                    acts.cancel()
-                    gone.cancel()
-                    await asyncio.gather(gone, acts, return_exceptions=True)
+                    try:
+                        await asyncio.wait({gone, acts}, return_when=asyncio.FIRST_COMPLETED)
+                        self.cut += not acts.done()
+                    finally:
+                        acts.cancel()
+                        gone.cancel()
+                        await asyncio.gather(gone, acts, return_exceptions=True)
                     break
                 await self.forward(request, writer)
         except (ConnectionError, asyncio.IncompleteReadError):
             pass
         finally:
             writer.close()
+            with contextlib.suppress(ConnectionError):
+                await writer.wait_closed()
 
     async def forward(self, request: bytes, writer: asyncio.StreamWriter) -> None:
         """Ask the real server, and pass on what it says."""
@@ -82,6 +98,8 @@ async def proxy(upstream: int, model: str, fault: Fault) -> AsyncIterator[Proxy]
         yield found
     finally:
         server.close()
+        await server.wait_closed()
+        await found.end()
 
 
 async def slow(proxy: Proxy, request: bytes, writer: asyncio.StreamWriter) -> None:

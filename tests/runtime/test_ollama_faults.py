@@ -39,11 +39,16 @@ GARBAGE = {
     "half of JSON": b'HTTP/1.1 200 OK\r\nContent-Length: 8\r\n\r\n{"model"',
     "another JSON": b"HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\n[[]]",
 }
+_SAID = b'{"message":{"role":"assistant","content":"yes"}}'
+ANSWER = b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % len(_SAID) + _SAID
 
 
 @asynccontextmanager
-async def fake(reply: bytes | None) -> AsyncIterator[OllamaRuntime]:
-    """A server on a free port that answers everything with the same bytes, or never; and a runtime that asks it."""
+async def fake(reply: bytes | None, *, kept: bool = False) -> AsyncIterator[OllamaRuntime]:
+    """A server on a free port that answers everything with the same bytes, or never; and a runtime that asks it.
+
+    It closes its connections after their first answer, or `kept`, when they are used again.
+    """
     answering: set[asyncio.Task[None] | None] = set()
 
     async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -55,6 +60,8 @@ async def fake(reply: bytes | None) -> AsyncIterator[OllamaRuntime]:
             else:
                 writer.write(reply)
                 await writer.drain()
+            if kept:
+                await reader.read(65_536)
             writer.close()
             await writer.wait_closed()
 
@@ -86,6 +93,13 @@ async def test_an_answer_that_is_none_is_a_typed_error(garbage: str, call: str) 
     """A good status with a body that nobody can use."""
     async with fake(GARBAGE[garbage]) as runtime:
         await _fails(CALLS[call], runtime)
+
+
+async def test_a_connection_that_the_server_kept_and_closes_is_no_failure() -> None:
+    """Each connection answers once and closes as it is asked again, as a proxy does whose patience ends just then."""
+    ask = GenerateRequest(model="m", prompt="p")
+    async with fake(ANSWER, kept=True) as runtime:
+        assert [(await runtime.generate(ask)).text for _ in range(3)] == ["yes"] * 3
 
 
 async def _fails(call: Callable[[OllamaRuntime], Awaitable[object]], runtime: OllamaRuntime) -> None:

@@ -8,6 +8,7 @@ import re
 import time
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from http import HTTPStatus
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -326,7 +327,12 @@ class _Client(ollama.AsyncClient):
         return str(self._client.base_url).rstrip("/")
 
     async def _raw(self, method: str, path: str, body: Mapping[str, Any] | None = None) -> dict[str, Any]:
-        response: httpx.Response = await self._request_raw(method, path, json=body)  # type: ignore[no-untyped-call] # it ships without types
+        ask = partial(self._request_raw, method, path, json=body)
+        try:
+            response: httpx.Response = await ask()
+        except (httpx.ReadError, httpx.RemoteProtocolError):
+            # A server may close what it kept open while the next request is under way; none of these changes anything.
+            response = await ask()
         said: Any = response.json()
         if not isinstance(said, dict):
             raise ValueError("the answer is not an object")  # noqa: TRY004 - a foreign answer, not a wrong argument
