@@ -8,6 +8,7 @@ use super::{
     kind::PersonalData,
     scan::{Found, Scan, is_letter_lead},
     tokens::is_word,
+    view::MASK,
 };
 
 /// RFC 5321, 4.5.3.1.1, in bytes; letters outside ASCII have several.
@@ -19,9 +20,10 @@ const SPELLED_TOPS: [&str; 24] = [
 ];
 
 // Text without any of them is the rule: making the searchers again for each would cost more than the search.
-static DOTS: LazyLock<memmem::Finder<'static>> = LazyLock::new(|| memmem::Finder::new(b" dot "));
-static CAPITAL_DOTS: LazyLock<memmem::Finder<'static>> =
-    LazyLock::new(|| memmem::Finder::new(b" DOT "));
+static DOTS: [LazyLock<memmem::Finder<'static>>; 2] = [
+    LazyLock::new(|| memmem::Finder::new(b" dot ")),
+    LazyLock::new(|| memmem::Finder::new(b" DOT ")),
+];
 
 pub(super) fn find(scan: &Scan<'_>, found: &mut Vec<Found>) {
     let mut done = 0;
@@ -38,7 +40,10 @@ pub(super) fn find(scan: &Scan<'_>, found: &mut Vec<Found>) {
 
 /// `name at host dot com`, in small letters or capitals.
 pub(super) fn find_spelled(scan: &Scan<'_>, found: &mut Vec<Found>) {
-    for (at_word, dots) in [(b" at ", &*DOTS), (b" AT ", &*CAPITAL_DOTS)] {
+    for (at_word, dots) in [b" at ", b" AT "].into_iter().zip(&DOTS) {
+        if dots.find(scan.bytes).is_none() {
+            continue;
+        }
         let dot_word = dots.needle();
         let mut done = 0;
         for dot in dots.find_iter(scan.bytes) {
@@ -99,7 +104,9 @@ fn local_start(scan: &Scan<'_>, end: usize, done: usize) -> Option<usize> {
     let before = &scan.bytes[done..end];
     if let Some(quoted) = before.strip_suffix(b"\"") {
         let reach = quoted.len().saturating_sub(LONGEST_LOCAL);
-        let open = memchr::memrchr(b'"', &quoted[reach..])?;
+        let window = &quoted[reach..];
+        // A quote beyond a claim can be within reach where its placeholder stands: then too the claim begins the part.
+        let open = memchr::memrchr(b'"', window).or_else(|| memchr::memrchr(MASK, window))?;
         return (reach + open + 1 < quoted.len()).then_some(done + reach + open);
     }
     let mut start = before.len();

@@ -112,7 +112,8 @@ const CHOSEN: usize = 4;
 
 static BEARER: LazyLock<memmem::Finder<'static>> = LazyLock::new(|| memmem::Finder::new(b"earer "));
 
-const BEGIN: &[u8] = b"-----BEGIN ";
+static BEGIN: LazyLock<memmem::Finder<'static>> =
+    LazyLock::new(|| memmem::Finder::new(b"-----BEGIN "));
 const KEY: &[u8] = b"PRIVATE KEY";
 
 /// How long a chosen password is at least, and a made secret.
@@ -126,8 +127,8 @@ const LONGEST: usize = 512;
 /// Blocks of private keys, to their end or, where that is cut off, to the end of their lines.
 pub(super) fn find_blocks(scan: &Scan<'_>, found: &mut Vec<Found>) {
     let mut done = 0;
-    for start in memmem::find_iter(scan.bytes, BEGIN) {
-        let title = start + BEGIN.len();
+    for start in BEGIN.find_iter(scan.bytes) {
+        let title = start + BEGIN.needle().len();
         let title_end = scan
             .run(title, |byte| byte.is_ascii_uppercase() || byte == b' ' || byte.is_ascii_digit());
         let is_key = memmem::find(&scan.bytes[title..title_end], KEY).is_some();

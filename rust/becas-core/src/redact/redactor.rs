@@ -64,6 +64,24 @@ const STEPS: [Step; 20] = [
     step(NUMERIC, phone::find),
 ];
 
+/// The steps that can find anything, as bits, by what occurs in the text.
+static MEETING: [u32; 256] = {
+    let mut meeting = [0; 256];
+    let mut bits = 0;
+    while bits < 256 {
+        let mut number = 0;
+        while number < STEPS.len() {
+            #[expect(clippy::cast_possible_truncation, reason = "there are 256")]
+            if Triggers::from_bits(bits as u8).meets(STEPS[number].triggers) {
+                meeting[bits] |= 1 << number;
+            }
+            number += 1;
+        }
+        bits += 1;
+    }
+    meeting
+};
+
 /// Claims can bring new matches about (a token that stood against one has a boundary now); chains of them are short.
 const MOST_PASSES: usize = 12;
 
@@ -134,7 +152,10 @@ fn claims(view: &mut View<'_>, triggers: Triggers, ids: &Ids) -> Vec<(usize, usi
     }
     for _ in 0..MOST_PASSES {
         let claimed = claims.len();
-        for step in STEPS.iter().filter(|step| triggers.meets(step.triggers)) {
+        let mut steps = MEETING[usize::from(triggers.bits())];
+        while steps != 0 {
+            let step = &STEPS[steps.trailing_zeros() as usize];
+            steps &= steps - 1;
             (step.find)(&Scan { bytes: view.bytes(), tokens: &tokens, ids, triggers }, &mut found);
             if found.is_empty() {
                 continue;

@@ -23,29 +23,25 @@ impl Tokens {
         self.digits.clear();
         self.words.clear();
         self.joined.clear();
+        let end_of = |from: usize, belongs: fn(u8) -> bool| {
+            let length = bytes[from..].iter().position(|byte| !belongs(*byte));
+            length.map_or(bytes.len(), |length| from + length)
+        };
         let mut at = 0;
-        while at < bytes.len() {
-            if !is_word(bytes[at]) {
-                at += 1;
-                continue;
-            }
-            let start = at;
-            let mut has_digit = false;
-            while at < bytes.len() && is_word(bytes[at]) {
-                if bytes[at].is_ascii_digit() {
-                    has_digit = true;
-                    let first = at;
-                    while at < bytes.len() && bytes[at].is_ascii_digit() {
-                        at += 1;
-                    }
-                    self.digits.push(first..at);
-                } else {
-                    at += 1;
+        // The end of the word that the last run of digits stands in.
+        let mut word_end = 0;
+        while let Some(next) = bytes[at..].iter().position(u8::is_ascii_digit) {
+            let first = at + next;
+            if first >= word_end {
+                let before = bytes[word_end..first].iter().rposition(|byte| !is_word(*byte));
+                let start = before.map_or(word_end, |last| word_end + last + 1);
+                word_end = end_of(first, is_word);
+                if word_end - start >= LONG {
+                    self.words.push(start..word_end);
                 }
             }
-            if has_digit && at - start >= LONG {
-                self.words.push(start..at);
-            }
+            at = end_of(first, |byte| byte.is_ascii_digit());
+            self.digits.push(first..at);
         }
         let gaps = self.digits.windows(2).map(|pair| &bytes[pair[0].end..pair[1].start]);
         self.joined.extend(gaps.map(separator::is_separator));

@@ -28,6 +28,14 @@ impl Triggers {
         self.0 & other.0 != 0 || other.0 == Self::ANY.0
     }
 
+    pub(super) const fn bits(self) -> u8 {
+        self.0
+    }
+
+    pub(super) const fn from_bits(bits: u8) -> Self {
+        Self(bits)
+    }
+
     /// Whether all of the other set are in this one.
     pub(super) const fn include(self, other: Self) -> bool {
         self.0 & other.0 == other.0

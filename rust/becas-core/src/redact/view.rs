@@ -99,7 +99,9 @@ impl Builder<'_> {
                 b' ' if self.spaces > 0 => self.space(at, at + 1),
                 0..0x80 => {
                     self.spaces = 0;
-                    at + 1
+                    let plain =
+                        |byte: &u8| *byte < 0x80 && !matches!(byte, b')' | b']' | b'}' | b'>');
+                    at + bytes[at..].iter().take_while(|byte| plain(byte)).count()
                 }
                 _ => self.wide(at),
             };

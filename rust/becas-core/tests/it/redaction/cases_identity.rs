@@ -21,6 +21,10 @@ pub(super) const CASES: &[(&str, &str)] = &[
     ("jo@bücher.example", "[EMAIL]"),
     ("请写信到jo@example.com谢谢", "[EMAIL]谢谢"),
     ("\"jo doe\"@example.com", "[EMAIL]"),
+    (
+        "\"jo https://a.very.long.name.of.many.labels.that.takes.more.bytes.than.a.local.part.of.an.address.may.have.in.all.and.then.some.of.them.more.discord.gg/ab01 doe\"@example.com",
+        "\"jo [INVITE][EMAIL]",
+    ),
     ("jo@192.0.2.1", "[EMAIL]"),
     ("jo@[192.0.2.1]", "[EMAIL]"),
     ("jo＠example．com", "[EMAIL]"),
