@@ -25,7 +25,7 @@ use becas_core::{
     pseudonym::{Key, Pseudonym},
     redact::{Ids, Redacted, Redactor},
     score::{Score, Tier},
-    store::ExampleId,
+    store::{ExampleId, Record},
 };
 
 const LIMIT_KB: u64 = 400_000;
@@ -104,19 +104,23 @@ impl Source for Generator {
     fn scan(
         &self,
         category: Category,
-        visit: &mut dyn FnMut(ExampleId, &Example) -> Result<()>,
+        see: &mut dyn FnMut(ExampleId, &Record<'_>) -> Result<()>,
     ) -> Result<()> {
         (1..=self.examples).try_for_each(|sequence| {
-            visit(ExampleId { category, sequence }, &self.example(category, sequence))
+            let id = ExampleId { category, sequence };
+            Record::show(id, &self.example(category, sequence), |record| see(id, record))
         })
     }
 
     fn read_many(
         &self,
         ids: &[ExampleId],
-        visit: &mut dyn FnMut(ExampleId, Option<Example>) -> Result<()>,
+        see: &mut dyn FnMut(ExampleId, Option<&Record<'_>>) -> Result<()>,
     ) -> Result<()> {
-        ids.iter().try_for_each(|id| visit(*id, Some(self.example(id.category, id.sequence))))
+        ids.iter().try_for_each(|id| {
+            let example = self.example(id.category, id.sequence);
+            Record::show(*id, &example, |record| see(*id, Some(record)))
+        })
     }
 }
 

@@ -88,7 +88,7 @@ fn admit(store: &Store, events: Vec<Prepared>, commit: usize) -> Outcome<(Durati
     };
     let begun = Instant::now();
     for call in calls {
-        tickets.push_back(store.submit(call, NOW_MS, None)?);
+        tickets.push_back(store.submit(call, None, NOW_MS, None)?);
         if tickets.len() > 2 {
             tickets.pop_front().map_or(Ok(()), &mut count)?;
         }

@@ -2,6 +2,8 @@
 
 use std::cmp::Reverse;
 
+use rayon::prelude::*;
+
 use super::{
     fill::{Fill, Group, Limits, Rule},
     matched::{Labels, Row, group_of},
@@ -81,7 +83,7 @@ pub(super) fn balance(
 
 /// By group; within it by score, then by the seed.
 fn best_first(rows: &[Row], mut kept: Vec<u32>, selection: &Selection) -> Vec<u32> {
-    kept.sort_by_cached_key(|index| {
+    kept.par_sort_by_cached_key(|index| {
         let row = &rows[*index as usize];
         let tie = Draw::Tie.number(selection.seed, row.id());
         (group_of(row, selection.balance), Reverse(row.score), tie)

@@ -3,17 +3,14 @@
 use std::borrow::Cow;
 
 use super::message::message;
-use crate::{
-    category::Category, draft, example::Example, pseudonym::Key, redact::Redactor,
-    score::SCORER_VERSION,
-};
+use crate::{category::Category, draft, pseudonym::Key, redact::Redactor, score::SCORER_VERSION};
 
 /// The instruction of a category: the function that training, shadow tests and production call too.
 pub type System = fn(Category) -> &'static str;
 
-/// What a member wrote, without context; `None` where an example is about nothing written (a trust score that
+/// What a member wrote, of an input; `None` where an example is about nothing written (a trust score that
 /// changed): what was made from a fixed form looks alike and is no copy.
-pub type Message = fn(&Example) -> Option<Cow<'_, str>>;
+pub type Message = fn(&str) -> Option<Cow<'_, str>>;
 
 /// What an export takes from the rest of the core.
 #[derive(Clone, Debug)]

@@ -1,6 +1,10 @@
 //! One example as a dataset shows it.
 
-use crate::{error::Result, example::Example, proto::Split, store::ExampleId};
+use crate::{
+    error::Result,
+    proto::Split,
+    store::{ExampleId, Record},
+};
 
 use super::numbers::io;
 
@@ -8,7 +12,7 @@ use super::numbers::io;
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Line<'a> {
     pub(super) id: ExampleId,
-    pub(super) example: &'a Example,
+    pub(super) record: &'a Record<'a>,
     pub(super) system: &'a str,
     pub(super) split: Split,
 }
@@ -26,11 +30,11 @@ pub(super) const fn split_name(split: Split) -> &'static str {
 impl Line<'_> {
     /// Appends the line as JSON and LF: keys in this order, compact, every absent user or guild `null`.
     pub(super) fn write_json(&self, out: &mut Vec<u8>) -> Result<()> {
-        let example = self.example;
+        let example = &self.record.header;
         out.extend_from_slice(b"{\"input\":");
-        string(out, example.input.as_str())?;
+        string(out, self.record.input())?;
         out.extend_from_slice(b",\"output\":");
-        string(out, example.output.as_str())?;
+        string(out, self.record.output())?;
         out.extend_from_slice(b",\"system\":");
         string(out, self.system)?;
         out.extend_from_slice(b",\"metadata\":{\"example_id\":");
@@ -38,7 +42,7 @@ impl Line<'_> {
         let constant: [(&str, &str); 7] = [
             ("category", example.category.name()),
             ("event_name", example.kind.name()),
-            ("label", example.label.as_str()),
+            ("label", self.record.label()),
             ("tier", example.tier.name()),
             ("outcome", example.outcome.name()),
             ("split", split_name(self.split)),
@@ -51,7 +55,11 @@ impl Line<'_> {
         for (key, person) in [("user", example.user), ("guild", example.guild)] {
             key_of(out, key);
             match person {
-                Some(pseudonym) => string(out, &pseudonym.to_string())?,
+                Some(pseudonym) => {
+                    out.push(b'"');
+                    out.extend_from_slice(&pseudonym.digits());
+                    out.push(b'"');
+                }
                 None => out.extend_from_slice(b"null"),
             }
         }

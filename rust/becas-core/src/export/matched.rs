@@ -5,22 +5,23 @@ use std::{
     num::NonZeroU64,
 };
 
+use rayon::prelude::*;
+
 use super::{
     Context,
-    minhash::Signature,
     numbers::first_word,
     quarantine::Confirmed,
     selection::{Grouping, Selection},
     shingle::Shingles,
+    sketch::Sketches,
     source::Source,
 };
 use crate::{
     category::{Category, Outcome},
     error::{Error, Result},
-    example::Example,
     pseudonym::Pseudonym,
     score::{Score, Tier},
-    store::ExampleId,
+    store::{ExampleId, Record},
 };
 
 /// What choosing needs to know of an example; its text stays in the store.
@@ -28,7 +29,7 @@ use crate::{
 pub(super) struct Row {
     sequence: u64,
     /// Tells whether the example is still what it was when it was chosen.
-    pub(super) stamp: u32,
+    pub(super) checksum: u32,
     /// The author; pseudonyms are keyed hashes, so that eight bytes of them tell people apart.
     pub(super) user: Option<NonZeroU64>,
     /// The guild, likewise.
@@ -42,10 +43,11 @@ pub(super) struct Row {
 }
 
 impl Row {
-    fn of(id: ExampleId, example: &Example, label: u32) -> Self {
+    fn of(id: ExampleId, record: &Record<'_>, label: u32) -> Self {
+        let example = &record.header;
         Self {
             sequence: id.sequence,
-            stamp: stamp(example),
+            checksum: record.checksum,
             user: example.user.map(short),
             guild: example.guild.map(short),
             label,
@@ -62,23 +64,6 @@ impl Row {
     }
 }
 
-/// A hash of everything that choosing depends on.
-pub(super) fn stamp(example: &Example) -> u32 {
-    let mut hasher = blake3::Hasher::new();
-    hasher.update(&example.digest);
-    hasher.update(&example.score.points().to_le_bytes());
-    hasher.update(&[example.tier as u8, example.outcome as u8, u8::from(example.superseded)]);
-    hasher.update(&example.time_ms.to_le_bytes());
-    for person in [example.user, example.guild] {
-        hasher.update(&[u8::from(person.is_some())]);
-        hasher.update(&person.map_or([0; 16], |pseudonym| pseudonym.0));
-    }
-    hasher.update(example.label.as_str().as_bytes());
-    let hash = hasher.finalize();
-    let bytes = hash.as_bytes();
-    u32::from_le_bytes([bytes[0], bytes[1], bytes[2], bytes[3]])
-}
-
 /// Eight bytes of a keyed hash, which tell people apart.
 pub(super) fn short(pseudonym: Pseudonym) -> NonZeroU64 {
     NonZeroU64::new(first_word(&pseudonym.0)).unwrap_or(NonZeroU64::MIN)
@@ -89,8 +74,8 @@ pub(super) fn short(pseudonym: Pseudonym) -> NonZeroU64 {
 pub(super) struct Matched {
     pub(super) rows: Vec<Row>,
     pub(super) labels: Labels,
-    /// Signatures of the messages, with the indices of their rows.
-    pub(super) signatures: Vec<(u32, Signature)>,
+    /// Of the messages.
+    pub(super) sketches: Sketches,
     /// Examples that would have matched, but come from sources that no labeller has confirmed.
     pub(super) quarantined: usize,
     /// Users whom a labeller has confirmed; 0 where the selection quarantines nobody.
@@ -108,35 +93,67 @@ impl Matched {
             Some(_) => Confirmed::read(source)?,
             None => Confirmed::default(),
         };
-        let mut matched = Self { confirmed_users: confirmed.users(), ..Self::default() };
-        for category in &selection.categories {
-            source.scan(*category, &mut |id, example| {
-                if !selection.matches(example) {
-                    return Ok(());
-                }
-                if confirmed.quarantines(example, selection) {
-                    matched.quarantined += 1;
-                    return Ok(());
-                }
-                matched.add(id, example, context)
-            })?;
-        }
+        let parts: Vec<Self> = selection
+            .categories
+            .par_iter()
+            .map(|category| Self::of(*category, source, selection, context, &confirmed))
+            .collect::<Result<_>>()?;
+        let all = Self { confirmed_users: confirmed.users(), ..Self::default() };
+        parts.into_iter().try_fold(all, Self::with)
+    }
+
+    /// What matched of one category.
+    fn of(
+        category: Category,
+        source: &dyn Source,
+        selection: &Selection,
+        context: &Context<'_>,
+        confirmed: &Confirmed,
+    ) -> Result<Self> {
+        let mut matched = Self::default();
+        source.scan(category, &mut |id, record| {
+            if !selection.matches(&record.header) {
+                return Ok(());
+            }
+            if confirmed.quarantines(&record.header, selection) {
+                matched.quarantined += 1;
+                return Ok(());
+            }
+            matched.add(id, record, context)
+        })?;
         Ok(matched)
     }
 
-    fn add(&mut self, id: ExampleId, example: &Example, context: &Context<'_>) -> Result<()> {
-        let index = u32::try_from(self.rows.len()).map_err(|_| Error::InvalidArgument {
-            field: "category".to_owned(),
-            problem: "more than 4 billion examples match: narrow the filters".to_owned(),
-        })?;
-        let label = self.labels.index(id.category, example.label.as_str());
-        self.rows.push(Row::of(id, example, label));
-        let message = (context.message)(example).map(|text| Shingles::of(&text));
-        if let Some(signature) = message.as_ref().and_then(Signature::of) {
-            self.signatures.push((index, signature));
+    /// This, and after it what matched of the next category.
+    fn with(mut self, mut next: Self) -> Result<Self> {
+        let first_row = row_index(self.rows.len())?;
+        row_index(self.rows.len() + next.rows.len())?;
+        self.sketches.append(&next.sketches, first_row);
+        let first_label = self.labels.append(next.labels);
+        for row in &mut next.rows {
+            row.label += first_label;
+        }
+        self.rows.append(&mut next.rows);
+        self.quarantined += next.quarantined;
+        Ok(self)
+    }
+
+    fn add(&mut self, id: ExampleId, record: &Record<'_>, context: &Context<'_>) -> Result<()> {
+        let index = row_index(self.rows.len())?;
+        let label = self.labels.index(id.category, record.label());
+        self.rows.push(Row::of(id, record, label));
+        if let Some(message) = (context.message)(record.input()) {
+            self.sketches.add(index, &Shingles::of(&message));
         }
         Ok(())
     }
+}
+
+fn row_index(rows: usize) -> Result<u32> {
+    u32::try_from(rows).map_err(|_| Error::InvalidArgument {
+        field: "category".to_owned(),
+        problem: "more than 4 billion examples match: narrow the filters".to_owned(),
+    })
 }
 
 /// The labels that occur, each stored once for its category.
@@ -156,6 +173,19 @@ impl Labels {
         self.names.push(label.into());
         indices.insert(label.into(), index);
         index
+    }
+
+    /// Adds the labels of other categories; the first of them has the index that is returned.
+    fn append(&mut self, mut others: Self) -> u32 {
+        let first = super::numbers::index(self.names.len());
+        self.names.append(&mut others.names);
+        for (category, mut indices) in others.indices {
+            for index in indices.values_mut() {
+                *index += first;
+            }
+            self.indices.insert(category, indices);
+        }
+        first
     }
 
     /// The text of a label.

@@ -2,15 +2,13 @@
 
 use std::borrow::Cow;
 
-use crate::example::Example;
-
 /// The keys under which inputs show text that members wrote; under the others (`Case`, `Occurrence`, `Signs`,
 /// `Updates`) stand a bot's own phrases, which repeat without being copies.
 const KEYS: [&str; 3] = ["Message", "Request", "Text"];
 
 /// The message of an input whose lines are `Key: JSON`; `None` where no line holds one.
-pub fn message(example: &Example) -> Option<Cow<'_, str>> {
-    example.input.as_str().lines().find_map(|line| {
+pub fn message(input: &str) -> Option<Cow<'_, str>> {
+    input.lines().find_map(|line| {
         let (key, value) = line.split_once(": ")?;
         let text = value.strip_prefix('"')?.strip_suffix('"').filter(|_| KEYS.contains(&key))?;
         if text.contains('\\') {
@@ -25,15 +23,10 @@ pub fn message(example: &Example) -> Option<Cow<'_, str>> {
 #[cfg(test)]
 mod tests {
     use super::message;
-    use crate::{
-        category::Category, draft::message_prompt, export::tests::fixture::example,
-        redact::Redacted,
-    };
+    use crate::{category::Category, draft::message_prompt, redact::Redacted};
 
     fn of(input: &str) -> Option<String> {
-        let mut stored = example("");
-        stored.input = Redacted::trusted(input);
-        message(&stored).map(std::borrow::Cow::into_owned)
+        message(input).map(std::borrow::Cow::into_owned)
     }
 
     #[test]

@@ -8,9 +8,9 @@ mod seeded;
 mod source;
 
 mod message;
-mod minhash;
 mod near;
 mod shingle;
+mod sketch;
 mod union;
 
 mod balance;

@@ -141,16 +141,16 @@ fn write<T: DataType>(
 
 impl Columns {
     fn add(&mut self, line: &Line<'_>) {
-        let example = line.example;
+        let example = &line.record.header;
         let id = line.id.to_string();
         let texts = [
-            example.input.as_str(),
-            example.output.as_str(),
+            line.record.input(),
+            line.record.output(),
             line.system,
             &id,
             example.category.name(),
             example.kind.name(),
-            example.label.as_str(),
+            line.record.label(),
             example.tier.name(),
             example.outcome.name(),
             split_name(line.split),

@@ -2,12 +2,13 @@
 
 use std::mem;
 
+use rayon::prelude::*;
+
 use super::{
     line::Line,
     manifest::{Tally, manifest},
-    matched::stamp,
     parquet::ParquetWriter,
-    plan::Plan,
+    plan::{Plan, Planned},
     source::Source,
 };
 use crate::{
@@ -19,7 +20,9 @@ use crate::{
 /// Bytes of data in a piece, but for the last.
 const CHUNK_BYTES: usize = 256 << 10;
 /// Examples read from the source at once.
-const READ_EXAMPLES: usize = 64;
+const READ_EXAMPLES: usize = 256;
+/// Examples read side by side.
+const READ_AT_ONCE: usize = 4 * READ_EXAMPLES;
 /// Ids in a piece.
 const CHUNK_IDS: usize = 4096;
 
@@ -98,7 +101,7 @@ impl Parts {
 
     /// Writes the next few lines, or the end of the file.
     fn read_lines(&mut self, source: &dyn Source) -> Result<()> {
-        let end = self.plan.lines.len().min(self.next_line + READ_EXAMPLES);
+        let end = self.plan.lines.len().min(self.next_line + READ_AT_ONCE);
         let lines = &self.plan.lines[self.next_line..end];
         let Some(writer) = self.writer.as_mut().filter(|_| !lines.is_empty()) else {
             if let Some(Writer::Parquet(file)) = self.writer.take() {
@@ -106,22 +109,26 @@ impl Parts {
             }
             return Ok(());
         };
-        let ids: Vec<ExampleId> = lines.iter().map(|line| line.row.id()).collect();
-        let mut expected = lines.iter();
-        source.read_many(&ids, &mut |id, example| {
-            let Some(planned) = expected.next() else { return Ok(()) };
-            let unchanged = example.filter(|example| stamp(example) == planned.row.stamp);
-            self.gone.push(unchanged.is_none());
-            let Some(example) = unchanged else { return Ok(()) };
-            let system = (self.plan.system)(id.category);
-            let line = Line { id, example: &example, system, split: planned.split };
-            match writer {
-                Writer::Json => line.write_json(&mut self.ready),
-                Writer::Parquet(file) => file.add(&line),
+        match writer {
+            Writer::Json => {
+                let shares: Vec<(Vec<u8>, Vec<bool>)> = lines
+                    .par_chunks(READ_EXAMPLES)
+                    .map(|lines| {
+                        let mut json = Vec::with_capacity(CHUNK_BYTES);
+                        let gone =
+                            self.plan.read(source, lines, |line| line.write_json(&mut json))?;
+                        Ok((json, gone))
+                    })
+                    .collect::<Result<_>>()?;
+                for (json, gone) in shares {
+                    self.ready.extend_from_slice(&json);
+                    self.gone.extend(gone);
+                }
             }
-        })?;
-        if let Writer::Parquet(file) = writer {
-            self.ready.append(&mut file.take_bytes()?);
+            Writer::Parquet(file) => {
+                self.gone.extend(self.plan.read(source, lines, |line| file.add(line))?);
+                self.ready.append(&mut file.take_bytes()?);
+            }
         }
         self.next_line = end;
         Ok(())
@@ -143,6 +150,28 @@ impl Parts {
             }
         }
         (!example_ids.is_empty()).then_some(ExampleIds { example_ids })
+    }
+}
+
+impl Plan {
+    /// Shows the lines of what is still as it was when it was chosen; by line, whether it was gone.
+    fn read(
+        &self,
+        source: &dyn Source,
+        lines: &[Planned],
+        mut see: impl FnMut(&Line<'_>) -> Result<()>,
+    ) -> Result<Vec<bool>> {
+        let ids: Vec<ExampleId> = lines.iter().map(|line| line.row.id()).collect();
+        let mut expected = lines.iter();
+        let mut gone = Vec::with_capacity(lines.len());
+        source.read_many(&ids, &mut |id, record| {
+            let Some(planned) = expected.next() else { return Ok(()) };
+            let unchanged = record.filter(|record| record.checksum == planned.row.checksum);
+            gone.push(unchanged.is_none());
+            let Some(record) = unchanged else { return Ok(()) };
+            see(&Line { id, record, system: (self.system)(id.category), split: planned.split })
+        })?;
+        Ok(gone)
     }
 }
 

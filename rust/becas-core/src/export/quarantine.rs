@@ -3,7 +3,7 @@
 use std::{collections::HashSet, num::NonZeroU64};
 
 use super::{matched::short, selection::Selection, source::Source};
-use crate::{category::Category, error::Result, example::Example};
+use crate::{category::Category, error::Result, store::Header};
 
 /// The sources of which a labeller confirmed at least one example, in whatever category.
 #[derive(Debug, Default)]
@@ -17,15 +17,15 @@ impl Confirmed {
     pub(super) fn read(source: &dyn Source) -> Result<Self> {
         let mut confirmed = Self::default();
         for category in Category::ALL {
-            source.scan(category, &mut |_, example| {
-                confirmed.add(example);
+            source.scan(category, &mut |_, record| {
+                confirmed.add(&record.header);
                 Ok(())
             })?;
         }
         Ok(confirmed)
     }
 
-    fn add(&mut self, example: &Example) {
+    fn add(&mut self, example: &Header) {
         if example.human_validated && !example.superseded {
             self.users.extend(example.user.map(short));
             self.guilds.extend(example.guild.map(short));
@@ -39,7 +39,7 @@ impl Confirmed {
 
     /// Whether an example waits: nobody confirmed it, nor anything else of its user, or of its guild where it names no
     /// user.
-    pub(super) fn quarantines(&self, example: &Example, selection: &Selection) -> bool {
+    pub(super) fn quarantines(&self, example: &Header, selection: &Selection) -> bool {
         let holds = selection.quarantine_from.is_some_and(|least| self.users() >= least);
         let known = match (example.user, example.guild) {
             (Some(user), _) => self.users.contains(&short(user)),

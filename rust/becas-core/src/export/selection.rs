@@ -5,10 +5,10 @@ use prost_types::Timestamp;
 use crate::{
     category::{Category, Outcome, Target},
     error::{Error, Result},
-    example::Example,
     proto::{BalanceBy, ExportRequest, Format, ModelTarget},
     pseudonym::{IdKind, Key, Pseudonym},
     score::Tier,
+    store::Header,
 };
 
 /// Groups under this size are left out unless the request says otherwise.
@@ -142,7 +142,7 @@ impl Selection {
     }
 
     /// Whether an example of one of the categories matches.
-    pub(super) fn matches(&self, example: &Example) -> bool {
+    pub(super) fn matches(&self, example: &Header) -> bool {
         example.tier >= self.min_tier
             && example.score.as_f64() >= self.min_quality
             && (self.include_superseded || !example.superseded)

@@ -3,24 +3,23 @@
 use crate::{
     category::Category,
     error::Result,
-    example::Example,
-    store::{ExampleId, Store},
+    store::{ExampleId, Record, Store},
 };
 
-/// What an export asks of a store. It is read twice, and may change in between.
-pub trait Source {
-    /// Shows every stored example of the category once, by sequence; stops at the visitor's first error.
+/// What an export asks of a store. It is read twice, on all cores, and may change in between.
+pub trait Source: Sync {
+    /// Shows every stored example of the category once, by sequence; stops at the first error of `see`.
     fn scan(
         &self,
         category: Category,
-        visit: &mut dyn FnMut(ExampleId, &Example) -> Result<()>,
+        see: &mut dyn FnMut(ExampleId, &Record<'_>) -> Result<()>,
     ) -> Result<()>;
 
     /// Shows the examples of some ids in the order asked for; `None` where one is not (or no longer) stored.
     fn read_many(
         &self,
         ids: &[ExampleId],
-        visit: &mut dyn FnMut(ExampleId, Option<Example>) -> Result<()>,
+        see: &mut dyn FnMut(ExampleId, Option<&Record<'_>>) -> Result<()>,
     ) -> Result<()>;
 }
 
@@ -28,16 +27,16 @@ impl Source for Store {
     fn scan(
         &self,
         category: Category,
-        visit: &mut dyn FnMut(ExampleId, &Example) -> Result<()>,
+        see: &mut dyn FnMut(ExampleId, &Record<'_>) -> Result<()>,
     ) -> Result<()> {
-        Self::scan(self, category, visit)
+        Self::scan(self, category, see)
     }
 
     fn read_many(
         &self,
         ids: &[ExampleId],
-        visit: &mut dyn FnMut(ExampleId, Option<Example>) -> Result<()>,
+        see: &mut dyn FnMut(ExampleId, Option<&Record<'_>>) -> Result<()>,
     ) -> Result<()> {
-        Self::read_many(self, ids, visit)
+        Self::read_many(self, ids, see)
     }
 }

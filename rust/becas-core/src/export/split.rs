@@ -1,5 +1,7 @@
 //! Sides of the split, so that nobody and no copied message stands on two of them.
 
+use rayon::prelude::*;
+
 use super::{matched::Row, people::Numbered, seeded::Draw, union::Union};
 use crate::proto::Split;
 
@@ -20,7 +22,7 @@ pub(super) fn split(rows: &[Row], clusters: &[u32], chosen: &[u32], seed: u64) -
         sizes[*part as usize] += 1;
     }
     order.retain(|part| sizes[*part as usize] > 0);
-    order.sort_by_cached_key(|part| {
+    order.par_sort_by_cached_key(|part| {
         let canonical = rows[chosen[*part as usize] as usize].id();
         (-sizes[*part as usize], Draw::Split.number(seed, canonical))
     });

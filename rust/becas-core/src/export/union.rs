@@ -27,6 +27,16 @@ impl Union {
         self.0[one.max(two) as usize] = one.min(two);
     }
 
+    /// Joins what either of two joined.
+    pub(super) fn of_both(mut self, other: Self) -> Self {
+        for (member, root) in (0_u32..).zip(other.into_roots()) {
+            if member != root {
+                self.join(member, root);
+            }
+        }
+        self
+    }
+
     /// The root of every number.
     pub(super) fn into_roots(mut self) -> Vec<u32> {
         // A parent is never larger than its child, so one pass in ascending order settles all.

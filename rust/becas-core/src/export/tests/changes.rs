@@ -13,10 +13,10 @@ fn what_is_forgotten_superseded_or_replaced_after_choosing_is_not_written_and_no
     let parts = plan(&source, &request(), &context()).unwrap().parts(&source).unwrap();
 
     source.remove("scam_detection-3");
-    source.examples.borrow_mut()[10].1.superseded = true;
-    let replaced = source.examples.borrow()[20].0.to_string();
-    source.examples.borrow_mut()[20].1.user = Some(Key::new([7; 32]).pseudonym(IdKind::User, "x"));
-    source.examples.borrow_mut()[40].1.label = Redacted::trusted("true");
+    source.held()[10].1.superseded = true;
+    let replaced = source.held()[20].0.to_string();
+    source.held()[20].1.user = Some(Key::new([7; 32]).pseudonym(IdKind::User, "x"));
+    source.held()[40].1.label = Redacted::trusted("true");
     let exported = collect(parts).unwrap();
 
     assert_eq!(56, exported.lines().len());

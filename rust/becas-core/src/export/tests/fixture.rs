@@ -1,6 +1,6 @@
 //! A source in memory, and examples that differ in what a test is about.
 
-use std::cell::RefCell;
+use std::sync::{Mutex, MutexGuard};
 
 use crate::{
     category::{Category, EventKind, Outcome},
@@ -11,7 +11,7 @@ use crate::{
     pseudonym::{IdKind, Key, Pseudonym},
     redact::Redacted,
     score::{Score, Tier},
-    store::ExampleId,
+    store::{ExampleId, Record},
 };
 
 pub(in crate::export) const KEY: Key = Key::new([7; 32]);
@@ -19,7 +19,7 @@ pub(in crate::export) const KEY: Key = Key::new([7; 32]);
 /// Examples in memory, in the order of their ids, as a store has them.
 #[derive(Default)]
 pub(in crate::export) struct VecSource {
-    pub(in crate::export) examples: RefCell<Vec<(ExampleId, Example)>>,
+    pub(in crate::export) examples: Mutex<Vec<(ExampleId, Example)>>,
 }
 
 impl VecSource {
@@ -30,12 +30,18 @@ impl VecSource {
             numbered.push((ExampleId { category: example.category, sequence }, example));
         }
         numbered.sort_by_key(|(id, _)| *id);
-        Self { examples: RefCell::new(numbered) }
+        Self { examples: Mutex::new(numbered) }
+    }
+
+    /// What it holds, to be looked at or changed.
+    pub(in crate::export) fn held(&self) -> MutexGuard<'_, Vec<(ExampleId, Example)>> {
+        // Poisoned only where the test has failed already.
+        self.examples.lock().unwrap()
     }
 
     /// As when a member is forgotten.
     pub(in crate::export) fn remove(&self, id: &str) {
-        self.examples.borrow_mut().retain(|(stored, _)| stored.to_string() != id);
+        self.held().retain(|(stored, _)| stored.to_string() != id);
     }
 }
 
@@ -43,22 +49,25 @@ impl Source for VecSource {
     fn scan(
         &self,
         category: Category,
-        visit: &mut dyn FnMut(ExampleId, &Example) -> Result<()>,
+        see: &mut dyn FnMut(ExampleId, &Record<'_>) -> Result<()>,
     ) -> Result<()> {
-        let examples = self.examples.borrow();
+        let examples = self.held();
         let mut of_category = examples.iter().filter(|(id, _)| id.category == category);
-        of_category.try_for_each(|(id, example)| visit(*id, example))
+        of_category
+            .try_for_each(|(id, example)| Record::show(*id, example, |record| see(*id, record)))
     }
 
     fn read_many(
         &self,
         ids: &[ExampleId],
-        visit: &mut dyn FnMut(ExampleId, Option<Example>) -> Result<()>,
+        see: &mut dyn FnMut(ExampleId, Option<&Record<'_>>) -> Result<()>,
     ) -> Result<()> {
-        let examples = self.examples.borrow();
+        let examples = self.held();
         ids.iter().try_for_each(|id| {
-            let place = examples.binary_search_by_key(id, |(stored, _)| *stored);
-            visit(*id, place.ok().map(|place| examples[place].1.clone()))
+            match examples.binary_search_by_key(id, |(stored, _)| *stored) {
+                Ok(place) => Record::show(*id, &examples[place].1, |record| see(*id, Some(record))),
+                Err(_) => see(*id, None),
+            }
         })
     }
 }
@@ -120,7 +129,7 @@ pub(in crate::export) fn context() -> Context<'static> {
     Context {
         key: &KEY,
         system: |_| "Is it a scam?",
-        message: |example| Some(example.input.as_str().into()),
+        message: |input| Some(input.into()),
         redactor_version: "r1",
         scorer_version: "s1",
     }

@@ -1,6 +1,6 @@
 //! The bytes that are written.
 
-use std::{cell::RefCell, fs::File, io::Write, path::Path};
+use std::{fs::File, io::Write, path::Path, sync::Mutex};
 
 use ::parquet::{
     file::reader::{FileReader, SerializedFileReader},
@@ -74,7 +74,7 @@ fn golden_source() -> VecSource {
         ..of_trust("unchanged")
     };
     let examples = vec![(scam(1), first), (scam(2), second), (trust(1), up), (trust(2), unchanged)];
-    VecSource { examples: RefCell::new(examples) }
+    VecSource { examples: Mutex::new(examples) }
 }
 
 fn golden_export(format: Format) -> Exported {
@@ -93,7 +93,7 @@ fn golden_export(format: Format) -> Exported {
                 "Up, down or unchanged?"
             }
         },
-        message: |example| Some(example.input.as_str().into()),
+        message: |input| Some(input.into()),
         redactor_version: "r1",
         scorer_version: "s1",
     };
