@@ -15,6 +15,7 @@ __all__ = [
     "KeyFileError",
     "NotFoundError",
     "OverloadedError",
+    "Reservation",
     "StoreError",
     "StoreFullError",
     "Submitted",
@@ -82,13 +83,31 @@ class Core:
     def ingest(self, request: bytes, *, labeller: bool = True, timeout: float | None = None) -> bytes:
         """IngestRequest in, IngestResponse out once all it acknowledges is on disk; timeout in seconds."""
 
+    def reserve(self, size: int) -> Reservation:
+        """Room before the writer for a request of so many bytes, so that it is refused before any work for it.
+
+        Raises: OverloadedError where too much waits.
+        """
+
     def submit(
-        self, request: bytes, *, labeller: bool = True, timeout: float | None = None, timed: bool = False
+        self,
+        request: bytes,
+        reservation: Reservation | None = None,
+        *,
+        labeller: bool = True,
+        timeout: float | None = None,
+        timed: bool = False,
     ) -> Submitted:
         """The first half of `ingest`: the events have their place before the writer; the bytes come from `wait`.
 
         Requests that are submitted one after another are decided in that order, and can still share a commit. `timed`
-        measures each stage.
+        measures each stage. Without a reservation it has to find room now.
+        """
+
+    def wakes(self) -> int:
+        """A file descriptor, the caller's to close: readable after each commit, for whoever polls what was submitted.
+
+        A second call takes the place of the first, whose descriptor ends.
         """
 
     def stats(self) -> bytes:
@@ -161,11 +180,18 @@ class Core:
         """Waits for the writer; later calls raise ClosedError."""
 
 @final
+class Reservation:
+    """Room before the writer that a request holds until it is submitted, or until this is gone."""
+
+@final
 class Submitted:
     """A request on its way to a commit."""
 
     def wait(self) -> bytes:
         """IngestResponse, once everything it acknowledges is on disk; once only."""
+
+    def poll(self) -> bytes | None:
+        """The same at once, or None while it is not; raises what `wait` would. Once only."""
 
     def stages(self) -> list[tuple[str, float]]:
         """Seconds that each stage before the writer took, summed over the events; empty unless submitted `timed`."""

@@ -73,9 +73,10 @@ class Server(Section):
     max_metadata_bytes: Annotated[ByteSize, Field(ge=4 * KIB, le=MIB)] = ByteSize(16 * KIB)
     max_message_bytes: MessageSize = ByteSize(4 * MIB)
     max_concurrent_rpcs: Positive = 1024
+    max_connection_calls: Positive = 256
     default_deadline_seconds: Seconds = 30.0
     drain_seconds: Seconds = 20.0
-    ingest_threads: Annotated[int, Field(ge=1, le=1024)] = 64
+    ingest_threads: Annotated[Annotated[int, Field(ge=1, le=1024)] | None, _AUTO] = None
     reader_threads: Annotated[int, Field(ge=1, le=256)] = 8
     stream_window: Annotated[int, Field(ge=1, le=1024)] = 16
     min_free_disk: ByteSize = ByteSize(256 * MIB)

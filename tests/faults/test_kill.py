@@ -24,6 +24,8 @@ CLIENTS = 8
 LARGEST_BATCH = 500
 # Then a fresh store, since all of it is looked at after every kill.
 CYCLES_OF_A_STORE = 15
+# What a full category gives up is not lost, and a quick machine sends more than the 50,000 that fit by default.
+ROOMY = {"BECAS_FT_STORE__CAPACITY": "10000000"}
 
 
 @dataclass
@@ -83,7 +85,7 @@ def killed(folder: Path, seed: int) -> Iterator[list[str]]:
     clients = [Client(number, random.Random(seed + number)) for number in range(CLIENTS)]
     data_dir = folder / "data"
     while True:
-        server = ServerProcess(data_dir, folder / "server").start()
+        server = ServerProcess(data_dir, folder / "server", variables=ROOMY).start()
         threads = [threading.Thread(target=client.run, args=(server,)) for client in clients]
         for thread in threads:
             thread.start()

@@ -5,6 +5,7 @@
  * BECAS_FAULT_IGNORE  "fdatasync", "fsync", "dsync", separated by commas: such syncs are neither done nor written down.
  * BECAS_FAULT_FAIL    "K:NUMBER": the K-th write or sync fails with that errno, and is not done.
  * BECAS_FAULT_FULL    file; while it exists, writes that make a file longer fail with ENOSPC.
+ * BECAS_FAULT_SLOW    file; while it exists, syncs wait.
  *
  * A record: struct record, then its bytes. One lock surrounds a request and its record, so that the log's order is true.
  */
@@ -39,7 +40,7 @@ enum { OUTSIDE = 0, INSIDE = 1, DSYNC = 2 };
 
 static unsigned char kinds[FDS];
 static char root[PATH_MAX];
-static const char *full;
+static const char *full, *slow;
 static int log_fd = -1, ignore_fdatasync, ignore_fsync, ignore_dsync, fail_number;
 static long fail_at, counted;
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
@@ -52,6 +53,7 @@ __attribute__((constructor)) static void start(void) {
   if (!text) return;
   snprintf(root, sizeof root, "%s", text);
   full = getenv("BECAS_FAULT_FULL");
+  slow = getenv("BECAS_FAULT_SLOW");
   if ((text = getenv("BECAS_FAULT_IGNORE"))) {
     ignore_fdatasync = strstr(text, "fdatasync") != NULL;
     ignore_fsync = strstr(text, "fsync") != NULL;
@@ -202,6 +204,7 @@ ssize_t pwritev64(int fd, const struct iovec *parts, int count, off_t offset) { 
 static int synced(int fd, long number, int ignored) {
   if (!kind_of(fd)) return (int)syscall(number, fd);
   if (ignored) return 0;
+  while (slow && !syscall(SYS_faccessat, AT_FDCWD, slow, F_OK)) usleep(1000);
   pthread_mutex_lock(&lock);
   int done = fails() ? -1 : (int)syscall(number, fd);
   if (!done) append('S', fd, 0, 0, NULL, 0);

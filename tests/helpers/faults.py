@@ -58,6 +58,7 @@ class Preload:
         fail_at: which write or sync fails, counted from 1; 0: none.
         error: how it fails.
         full: a file; while it exists the disk is full.
+        slow: a file; while it exists syncs wait.
     """
 
     library: Path
@@ -67,6 +68,7 @@ class Preload:
     fail_at: int = 0
     error: int = errno.EIO
     full: Path | None = None
+    slow: Path | None = None
 
     def variables(self) -> dict[str, str]:
         """For the process."""
@@ -81,6 +83,8 @@ class Preload:
             found["BECAS_FAULT_FAIL"] = f"{self.fail_at}:{self.error}"
         if self.full:
             found["BECAS_FAULT_FULL"] = str(self.full)
+        if self.slow:
+            found["BECAS_FAULT_SLOW"] = str(self.slow)
         return found
 
 

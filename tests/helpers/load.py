@@ -29,6 +29,8 @@ EXPORT: Final = "/becas.ft.v1.DatasetService/Export"
 SECONDS: Final = 30.0
 # Calls of one sender without an answer; an open loop that is this far behind offers less than it should, and says so.
 MOST_WAITING: Final = 1_500
+# As many as a server lets one connection have.
+STREAMS_OF_A_CONNECTION: Final = 250
 _MARK: Final = b"qqqqqqqqqqqq"
 _REASON: Final = "The wording asks for a payment and promises a prize that nobody announced in the guild."
 _OPTIONS: Final = [("grpc.enable_http_proxy", 0), ("grpc.use_local_subchannel_pool", 1), ("grpc.enable_retries", 0)]
@@ -108,7 +110,16 @@ class Sent:
     @classmethod
     def together(cls, parts: "list[Sent]") -> Self:
         """Of senders that ran at the same time."""
-        whole = cls(max(part.seconds for part in parts), parts[0].batch)
+        return cls._of(parts, max(part.seconds for part in parts))
+
+    @classmethod
+    def one_after_another(cls, parts: "list[Sent]") -> Self:
+        """Of senders of which each began when the one before it had ended; latencies as each has them."""
+        return cls._of(parts, sum(part.seconds for part in parts))
+
+    @classmethod
+    def _of(cls, parts: "list[Sent]", seconds: float) -> Self:
+        whole = cls(seconds, parts[0].batch)
         for part in parts:
             whole.acknowledged += part.acknowledged
             whole.accepted += part.accepted
@@ -191,18 +202,29 @@ async def send(
         return sender.sent
 
 
-async def idle(address: str, *, streams: int, seconds: float) -> dict[str, int]:
+def _in_place(begun: str) -> None:
+    """Make the file by which a nuisance says that it is as bad as it gets."""
+    Path(begun).touch()
+
+
+async def idle(address: str, *, streams: int, seconds: float, begun: str) -> dict[str, int]:
     """Open streams and say nothing; how they ended, OPEN for those that had not."""
     ends: Counter[str] = Counter()
-    async with grpc.aio.insecure_channel(address, _OPTIONS) as channel:
-        stub = event_service_pb2_grpc.EventServiceStub(channel)
+    async with contextlib.AsyncExitStack() as channels:
         calls: list[Any] = []
         for number in range(streams):
-            open_stream: Any = channel.stream_stream(INGEST_STREAM)
+            if number % STREAMS_OF_A_CONNECTION == 0:
+                channel = await channels.enter_async_context(grpc.aio.insecure_channel(address, _OPTIONS))
+                stub = event_service_pb2_grpc.EventServiceStub(channel)
+                open_stream: Any = channel.stream_stream(INGEST_STREAM)
             calls.append(stub.Subscribe(published_event_pb2.SubscribeRequest()) if number % 2 else open_stream())
             # An idle client is no flood.
             if number % 50 == 0:
                 await asyncio.sleep(0.02)
+        ended = -1
+        while ended != (ended := sum(call.done() for call in calls)):  # noqa: ASYNC110 - only time tells that none ends
+            await asyncio.sleep(1)
+        _in_place(begun)
         await asyncio.sleep(seconds)
         for call in calls:
             ends[(await call.code()).name if call.done() else "OPEN"] += 1
@@ -210,11 +232,13 @@ async def idle(address: str, *, streams: int, seconds: float) -> dict[str, int]:
     return dict(ends)
 
 
-async def dawdle(address: str, *, streams: int, seconds: float) -> dict[str, int]:
-    """Ask for exports and do not read them; how many were still open."""
+async def dawdle(address: str, *, streams: int, seconds: float, begun: str) -> dict[str, int]:
+    """Ask for exports and do not read them but for their first message; how many were still open."""
     async with grpc.aio.insecure_channel(address, [*_OPTIONS, ("grpc.http2.lookahead_bytes", 1024)]) as channel:
         export: Any = channel.unary_stream(EXPORT)
         calls = [export(b"\x38\x00") for _ in range(streams)]
+        await asyncio.gather(*(call.read() for call in calls))
+        _in_place(begun)
         await asyncio.sleep(seconds)
         open_still = sum(not call.done() for call in calls)
         for call in calls:
@@ -222,16 +246,17 @@ async def dawdle(address: str, *, streams: int, seconds: float) -> dict[str, int
     return {"OPEN": open_still}
 
 
-async def reset(address: str, *, seconds: float, rate: float) -> dict[str, int]:
+async def reset(address: str, *, seconds: float, rate: float, begun: str) -> dict[str, int]:
     """Begin calls and give them up at once."""
     async with grpc.aio.insecure_channel(address, _OPTIONS) as channel:
         call: Any = channel.unary_unary(INGEST)
         began, given_up = time.perf_counter(), 0
+        _in_place(begun)
         while (now := time.perf_counter()) < began + seconds:
             while given_up < (now - began) * rate:
-                begun = call(b"")
+                unwanted = call(b"")
                 await asyncio.sleep(0)
-                begun.cancel()
+                unwanted.cancel()
                 given_up += 1
             await asyncio.sleep(0.005)
     return {"given_up": given_up}

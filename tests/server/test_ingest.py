@@ -2,7 +2,7 @@
 
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -17,7 +17,7 @@ from becas.ft.v1 import (
     ingest_pb2,
     ingest_service_pb2_grpc,
 )
-from helpers import canaries, events
+from helpers import canaries, events, faults
 from helpers.rpc import INGEST, INGEST_STREAM, code_of, details, raw_stream, raw_unary, until_error
 from helpers.server import ServerProcess, ServerStarter
 
@@ -49,13 +49,15 @@ def test_receipts_keep_the_order(ingest: ingest_service_pb2_grpc.IngestServiceSt
 
 
 def test_event_counts_once(ingest: ingest_service_pb2_grpc.IngestServiceStub, channel: grpc.Channel) -> None:
-    """The same event id again is a DUPLICATE with the event's own score, and nothing is stored twice."""
+    """The same event id again, with another text too, is a DUPLICATE with its score; nothing is stored twice."""
     request = events.request([events.scam_message("once", 1)])
     first = ingest.Ingest(request, timeout=30).receipts[0]
 
     second = ingest.Ingest(request, timeout=30).receipts[0]
+    other = ingest.Ingest(events.request([events.scam_message("once", 2)]), timeout=30).receipts[0]
 
     assert (first.status, second.status) == (ingest_pb2.STATUS_ACCEPTED, ingest_pb2.STATUS_DUPLICATE)
+    assert other.status == ingest_pb2.STATUS_DUPLICATE
     assert (second.category, second.tier, second.score) == (first.category, first.tier, first.score)
     assert total(channel) == 1
 
@@ -200,22 +202,61 @@ def test_call_without_a_deadline_gets_one(start_server: ServerStarter) -> None:
     with server.channel() as channel:
         with pytest.raises(grpc.RpcError) as caught:
             ingest_service_pb2_grpc.IngestServiceStub(channel).Ingest(request)
-        # What was late when its turn came was not written.
         assert total(channel) == 0
     found = details(caught.value)
     assert (found.code, found.reason) == (grpc.StatusCode.DEADLINE_EXCEEDED, "DEADLINE_EXCEEDED")
 
 
-@pytest.mark.parametrize("threads", ["1", "64"], ids=["waiting for a thread", "waiting for the writer"])
-def test_a_full_queue_says_when_to_come_back(start_server: ServerStarter, threads: str) -> None:
+def test_what_waited_longer_than_its_deadline_is_not_written(
+    start_server: ServerStarter, tmp_path: Path, data_dir: Path
+) -> None:
+    """A call whose time is over before its turn comes, behind a commit that takes long, leaves nothing."""
+    data_dir.mkdir()
+    slow = tmp_path / "slow"
+    server = start_server(**faults.Preload(faults.library(tmp_path), data_dir, slow=slow).variables())
+    late = events.request([events.scam_message("late", 2)])
+    with server.channel() as channel:
+        stub = ingest_service_pb2_grpc.IngestServiceStub(channel)
+        assert total(channel) == 0
+        slow.touch()
+        first = stub.Ingest.future(events.request([events.scam_message("first", 1)]), timeout=60)
+        # Its commit begins, so that the next call is not of the same one.
+        time.sleep(1)
+        with pytest.raises(grpc.RpcError) as caught:
+            stub.Ingest(late, timeout=0.5)
+        assert not first.done()
+        slow.unlink()
+
+        assert first.result().receipts[0].status == ingest_pb2.STATUS_ACCEPTED
+        assert stub.Ingest(late, timeout=60).receipts[0].status == ingest_pb2.STATUS_ACCEPTED
+    assert code_of(caught.value) is grpc.StatusCode.DEADLINE_EXCEEDED
+
+
+def scams(caller: int) -> list[event_pb2.Event]:
+    return [events.scam_message(f"{caller}-{number}", caller * 200 + number) for number in range(200)]
+
+
+def unusable(caller: int) -> list[event_pb2.Event]:
+    """Nothing of these is written, so that none of them waits for the writer."""
+    return [event_pb2.Event(event_id=f"{caller}-{number}", correlation_id="x" * 1000) for number in range(2000)]
+
+
+@pytest.mark.parametrize(
+    ("threads", "made", "status"),
+    [("1", unusable, ingest_pb2.STATUS_INVALID), ("64", scams, ingest_pb2.STATUS_ACCEPTED)],
+    ids=["waiting for a thread", "waiting for the writer"],
+)
+def test_a_full_queue_says_when_to_come_back(
+    start_server: ServerStarter,
+    threads: str,
+    made: Callable[[int], list[event_pb2.Event]],
+    status: "ingest_pb2.Status.ValueType",
+) -> None:
     """More bytes than may wait are refused at once, with the limit and a delay; who comes back is served."""
     server = start_server(BECAS_FT_STORE__QUEUE_BYTES="64 KiB", BECAS_FT_SERVER__INGEST_THREADS=threads)
-    size = 200
 
     def call(caller: int) -> list[grpc.RpcError]:
-        batch = events.request(
-            [events.scam_message(f"{caller}-{number}", caller * size + number) for number in range(size)]
-        )
+        batch = events.request(made(caller))
         refusals: list[grpc.RpcError] = []
         with server.channel(enable_retries=0, use_local_subchannel_pool=1) as own:
             stub = ingest_service_pb2_grpc.IngestServiceStub(own)
@@ -226,7 +267,7 @@ def test_a_full_queue_says_when_to_come_back(start_server: ServerStarter, thread
                     refusals.append(error)
                     time.sleep(details(error).retry_seconds or 60)
                 else:
-                    assert {receipt.status for receipt in receipts} == {ingest_pb2.STATUS_ACCEPTED}
+                    assert {receipt.status for receipt in receipts} == {status}
                     return refusals
 
     with ThreadPoolExecutor(16) as pool:
@@ -243,18 +284,21 @@ def test_a_full_queue_says_when_to_come_back(start_server: ServerStarter, thread
         assert ("grpc-retry-pushback-ms", "200") in [tuple(pair) for pair in error.trailing_metadata() or ()]
 
 
-def test_oversize_requests_are_refused(channel: grpc.Channel) -> None:
-    """A request over 4 MiB is RESOURCE_EXHAUSTED before it reaches the core; one just under it is taken."""
-    ingest = raw_unary(channel, INGEST)
+@pytest.mark.parametrize(
+    ("settings", "limit"), [({}, 4 << 20), ({"BECAS_FT_SERVER__MAX_MESSAGE_BYTES": "1 MiB"}, 1 << 20)]
+)
+def test_oversize_requests_are_refused(start_server: ServerStarter, settings: dict[str, str], limit: int) -> None:
+    """A request over the limit is RESOURCE_EXHAUSTED before it reaches the core; one just under it is taken."""
     filler = event_pb2.Event(event_id="filler", correlation_id="x" * 1000).SerializeToString()
-    count = (4 << 20) // (len(filler) + 3)
+    count = limit // (len(filler) + 3)
     framed = b"\x0a" + bytes([len(filler) & 0x7F | 0x80, len(filler) >> 7]) + filler
-
-    with pytest.raises(grpc.RpcError) as caught:
-        ingest(framed * (count + 2), timeout=60)
+    with start_server(**settings).channel() as channel:
+        ingest = raw_unary(channel, INGEST)
+        with pytest.raises(grpc.RpcError) as caught:
+            ingest(framed * (count + 2), timeout=60)
+        answer = ingest_pb2.IngestResponse.FromString(ingest(framed * (count - 1), timeout=60))
 
     assert code_of(caught.value) is grpc.StatusCode.RESOURCE_EXHAUSTED
-    answer = ingest_pb2.IngestResponse.FromString(ingest(framed * (count - 1), timeout=60))
     assert {receipt.status for receipt in answer.receipts} == {ingest_pb2.STATUS_INVALID}
 
 

@@ -155,7 +155,8 @@ async def test_default_deadline(capfd: pytest.CaptureFixture[str]) -> None:
     """A call without a deadline ends at the default one, with details."""
     async with running(default_deadline=0.05) as server:
         with pytest.raises(grpc.RpcError) as caught:
-            await server.stub.GetExample(dataset_pb2.GetExampleRequest())
+            async with asyncio.timeout(20):
+                await server.stub.GetExample(dataset_pb2.GetExampleRequest())
 
     assert caught.value.code() is grpc.StatusCode.DEADLINE_EXCEEDED
     assert "deadline" in str(caught.value.details())

@@ -63,7 +63,7 @@ def test_a_disk_that_is_nearly_full_is_not_ready(tmp_path: Path, data_dir: Path)
         with server.channel() as channel:
             stub: Any = health_pb2_grpc.HealthStub(channel)
             watches = {
-                name: stub.Watch(health_pb2.HealthCheckRequest(service=name), timeout=120)
+                name: stub.Watch(health_pb2.HealthCheckRequest(service=name), timeout=60)
                 for name in ("", "becas.ft.v1.IngestService")
             }
             assert {next(watch).status for watch in watches.values()} == {SERVING}

@@ -123,11 +123,14 @@ def test_a_trial_that_has_no_pair_yet_is_set_up_anew(served: Served) -> None:
 
 
 def test_only_disagreements_need_a_label(served: Served) -> None:
-    """The queue pages through unlabelled disagreements, oldest first; a pair's id judges it."""
+    """The queue pages through unlabelled disagreements, oldest first; a pair's id judges it, and is for one pair."""
     trial = served.set_up(models.candidate(2))
     for number in range(5):
         assert not served.compare(trial.trial_id, number, b_right=True, truth=None)
     assert served.compare(trial.trial_id, 0, b_right=True, truth=None)
+    with pytest.raises(grpc.RpcError) as other:
+        served.compare(trial.trial_id, 0, b_right=False, truth=None)
+    assert details(other.value).code is grpc.StatusCode.ALREADY_EXISTS
 
     pages, token = [], ""
     while True:

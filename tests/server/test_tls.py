@@ -205,7 +205,7 @@ def test_a_stream_ends_with_its_certificate(named: ServerProcess, made: Keys) ->
 def subscribe(channel: grpc.Channel, metadata: Metadata) -> Any:  # noqa: ANN401 - a call
     """A stream on which nothing happens."""
     call: Any = channel.unary_stream("/becas.ft.v1.EventService/Subscribe")
-    return call(b"", timeout=60, metadata=metadata)
+    return call(b"", timeout=30, metadata=metadata)
 
 
 def test_no_open_port_without_tls_and_tokens(data_dir: Path) -> None:

@@ -1,6 +1,5 @@
 """`becas-ft serve`."""
 
-import asyncio
 import json
 import os
 from pathlib import Path
@@ -36,6 +35,8 @@ def serve(
     # The C core writes lines of its own to standard error, with addresses of peers in them.
     os.environ.setdefault("GRPC_VERBOSITY", "NONE")
 
+    import uvloop
+
     from becas_ft.config import load
     from becas_ft.observability import configure_logging
     from becas_ft.server.app import serve as run
@@ -55,4 +56,4 @@ def serve(
         words += f", dashboard at {dashboard}" if dashboard else ""
         typer.echo(json.dumps(where) if as_json else words)
 
-    asyncio.run(run(loaded, ready))
+    uvloop.run(run(loaded, ready))

@@ -15,7 +15,7 @@ from becas_ft.access.certificates import CertificateError
 from becas_ft.access.clients import ClientCertificates
 from becas_ft.access.folder import AccessFolder
 from becas_ft.access.limits import ClientLimits
-from becas_ft.access.roles import OPEN, may_call, needed
+from becas_ft.access.roles import OPEN, may_call, may_label, needed
 from becas_ft.access.tokens import Token, TokenFileError, Tokens
 from becas_ft.addresses import is_loopback
 from becas_ft.config import MIB, Config
@@ -52,6 +52,12 @@ _caller: ContextVar[Token | None] = ContextVar("caller", default=None)
 def caller() -> Token | None:
     """Whose token this call came with; None where it came without a known one."""
     return _caller.get()
+
+
+def labels() -> bool:
+    """Whether what this call confirms and corrects counts as a person's word; always where nobody has a token."""
+    token = caller()
+    return token is None or may_label(token.role)
 
 
 def signed(actor: str) -> str:

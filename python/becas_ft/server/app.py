@@ -1,6 +1,7 @@
 """Builds and runs the server: the only wiring."""
 
 import asyncio
+import os
 import signal
 from collections.abc import AsyncIterator, Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -32,6 +33,7 @@ from becas_ft.server import backup, pipeline, rollout
 from becas_ft.server.access import DOOR, Access, AccessInterceptor, open_access
 from becas_ft.server.application import Application
 from becas_ft.server.channelz import channelz_port
+from becas_ft.server.commits import Commits
 from becas_ft.server.dataset import DatasetService
 from becas_ft.server.event import EventService
 from becas_ft.server.figures import Figures
@@ -62,6 +64,10 @@ _QUIET_LIMIT_SECONDS: Final = 2.0
 _HANDSHAKE_MS: Final = 20_000
 # Bots keep idle channels alive; gRPC's own limit of five minutes would cut them off.
 _PING_MS: Final = 10_000
+# In a flood of calls begun and reset, thousands wait to be taken for a moment.
+_PENDING: Final = 10_000
+# Each waits for the disk, some for the rewrite of a store.
+_WRITERS: Final = 16
 
 _log = structlog.get_logger("becas_ft.server")
 
@@ -153,7 +159,8 @@ async def open_application(config: Config) -> AsyncIterator[Application]:
     core = await asyncio.to_thread(Core, str(data_dir), config.core_json(), config.store.key_path)
     # Only whoever has the store open knows that no other server is at it.
     await asyncio.to_thread(backup.sweep, data_dir)
-    writers = ThreadPoolExecutor(config.server.ingest_threads, "ingest")
+    preparers = ThreadPoolExecutor(config.server.ingest_threads or len(os.sched_getaffinity(0)), "ingest")
+    writers = ThreadPoolExecutor(_WRITERS, "write")
     readers = ThreadPoolExecutor(config.server.reader_threads, "read")
     metrics = Metrics()
     metrics.add_core(core)
@@ -161,9 +168,11 @@ async def open_application(config: Config) -> AsyncIterator[Application]:
         remedy = "stop the server and run `becas-ft verify`, which names them"
         _log.error("store_damaged", records=int(damaged), remedy=remedy)
     async with AsyncExitStack() as parts:
+        commits = Commits(core)
+        parts.callback(commits.close)
         parts.push_async_callback(asyncio.to_thread, core.close)
         tracing = parts.enter_context(open_tracing(config))
-        for pool in (writers, readers):
+        for pool in (preparers, writers, readers):
             parts.push_async_callback(asyncio.to_thread, pool.shutdown, wait=True, cancel_futures=True)
         ledger = await asyncio.to_thread(Ledger, data_dir / "ledger")
         parts.push_async_callback(asyncio.to_thread, ledger.close)
@@ -181,9 +190,11 @@ async def open_application(config: Config) -> AsyncIterator[Application]:
             config=config,
             access=access,
             core=core,
+            commits=commits,
             metrics=metrics,
             health=health_aio.HealthServicer(),
             draining=asyncio.Event(),
+            preparers=preparers,
             writers=writers,
             readers=readers,
             ledger=ledger,
@@ -213,11 +224,14 @@ async def start(application: Application, own: str = "") -> Listening:
         options=(
             ("grpc.max_receive_message_length", int(settings.max_message_bytes)),
             ("grpc.max_send_message_length", int(settings.max_message_bytes)),
-            ("grpc.max_concurrent_streams", settings.max_concurrent_rpcs),
+            ("grpc.max_concurrent_streams", settings.max_connection_calls),
             ("grpc.max_allowed_incoming_connections", settings.max_connections),
             # Between the two limits gRPC refuses at random: one limit is plain.
             ("grpc.max_metadata_size", int(settings.max_metadata_bytes)),
             ("grpc.absolute_max_metadata_size", int(settings.max_metadata_bytes)),
+            # Calls begun and reset by another wait to be taken too; beyond this gRPC ends new ones with CANCELLED.
+            ("grpc.server.max_pending_requests", _PENDING),
+            ("grpc.server.max_pending_requests_hard_limit", _PENDING),
             # New connections see new certificates; what is in flight on an old one has its time to end there.
             ("grpc.max_connection_age_ms", int(settings.max_connection_age_seconds * 1000)),
             ("grpc.max_connection_age_grace_ms", int(settings.max_connection_grace_seconds * 1000)),

@@ -18,6 +18,7 @@ from becas_ft.orchestrator.driver import Driver
 from becas_ft.orchestrator.jobs import Jobs
 from becas_ft.rollout.promotion import Promoter
 from becas_ft.server.access import Access
+from becas_ft.server.commits import Commits
 from becas_ft.server.ingest_rate import IngestRates
 from becas_ft.server.runtime import ServerRuntime
 from becas_ft.server.tracing import Tracing
@@ -38,7 +39,9 @@ class Application:
         metrics: what Prometheus reads.
         health: the health service, by service name and as a whole.
         draining: set when the server is about to stop; long streams end then.
-        writers: threads that wait for commits; as many callers share one.
+        commits: what waits for one.
+        preparers: threads for requests with more work than an event loop can stand; they wait for nothing.
+        writers: threads for what waits for a commit.
         readers: threads for exports and lists, so that they never keep ingest waiting.
         ledger: jobs, models, trials, the audit log, published events.
         runtime: serves the models; opens when it is first needed.
@@ -57,9 +60,11 @@ class Application:
     config: Config
     access: Access
     core: Core
+    commits: Commits
     metrics: Metrics
     health: health_aio.HealthServicer
     draining: asyncio.Event
+    preparers: ThreadPoolExecutor
     writers: ThreadPoolExecutor
     readers: ThreadPoolExecutor
     ledger: Ledger
@@ -74,6 +79,12 @@ class Application:
     both_stores: asyncio.Lock = field(default_factory=asyncio.Lock)
     backing_up: asyncio.Lock = field(default_factory=asyncio.Lock)
     ingest_rates: IngestRates = field(default_factory=IngestRates)
+
+    async def prepare(
+        self, call: Callable[Arguments, Result], *args: Arguments.args, **kwargs: Arguments.kwargs
+    ) -> Result:
+        """Run a call that computes."""
+        return await asyncio.get_running_loop().run_in_executor(self.preparers, partial(call, *args, **kwargs))
 
     async def write(
         self, call: Callable[Arguments, Result], *args: Arguments.args, **kwargs: Arguments.kwargs

@@ -2,43 +2,40 @@
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from functools import partial
-from typing import Final, TypeVar
+from typing import Final
 
 from becas_ft._core import Submitted
 from becas_ft.errors import DiskError, DrainingError, OverloadedError
+from becas_ft.server import access
 from becas_ft.server.application import Application
 from becas_ft.server.interceptors import time_left
 from becas_ft.server.service import Context
-
-Result = TypeVar("Result")
 
 # A stream that meets a full queue waits, since it can push back; a single call is told to come again.
 _FIRST_PAUSE: Final = 0.02
 _LONGEST_PAUSE: Final = 0.5
 _PATIENCE: Final = 30.0
+# What takes no longer to prepare than to be handed to a thread: a message with its decision.
+_AT_ONCE_BYTES: Final = 4096
 
 
 class IngestService:
     """Takes events.
 
-    Concurrent calls wait in threads of their own, and so share commits. The requests of one stream are decided in
-    their order, each as soon as the one before it has its place; they share commits too.
+    Concurrent calls share commits. The requests of one stream are decided in their order, each as soon as the one
+    before it has its place; they share commits too.
     """
 
     def __init__(self, application: Application) -> None:
         self._application = application
         self._window = application.config.server.stream_window
-        self._byte_limit = int(application.config.store.queue_bytes)
-        self._bytes = 0
         self._tracing = application.tracing
 
     async def Ingest(self, request: bytes, context: Context) -> bytes:
         """IngestRequest in, IngestResponse out."""
         del context
-        if self._tracing is None:
-            return await self._hand_over(self._application.core.ingest, request)
         begun = time.time_ns()
         submitted = await self._submit(request)
         return await self._committed(submitted, begun)
@@ -89,39 +86,30 @@ class IngestService:
             pause = min(pause * 2, _LONGEST_PAUSE)
 
     async def _submit(self, request: bytes) -> Submitted:
-        """The first half of an ingest."""
-        submit = self._application.core.submit
-        return await self._hand_over(submit if self._tracing is None else partial(submit, timed=True), request)
+        """The first half of an ingest; what waits for a thread counts with what waits for the writer."""
+        core = self._application.core
+        submit = partial(
+            core.submit,
+            request,
+            core.reserve(len(request)),
+            labeller=access.labels(),
+            timeout=time_left(),
+            timed=self._tracing is not None,
+        )
+        if len(request) <= _AT_ONCE_BYTES:
+            return submit()
+        return await self._application.prepare(submit)
 
     async def _committed(self, submitted: Submitted, begun: int) -> bytes:
-        """The second half; `begun` is when the first did, in nanoseconds since the epoch."""
-        answer = await self._settle(submitted.wait)
-        if self._tracing is not None:
-            self._tracing.stages(begun, submitted.stages(), time.time_ns())
-        return answer
-
-    async def _hand_over(self, call: Callable[..., Result], request: bytes) -> Result:
-        """Hand bytes to the core; what waits for a thread is bounded as what waits for the writer is."""
-        if self._bytes and self._bytes + len(request) > self._byte_limit:
-            refusal = OverloadedError(
-                f"{self._bytes} bytes are waiting to be written: try again shortly, or send less at once"
-            )
-            # As the core's own has it.
-            vars(refusal)["queued_bytes"] = self._bytes
-            raise refusal
-        self._bytes += len(request)
+        """The second half; `begun` is when the first did, in nanoseconds since the epoch. A disk that fails is told."""
         try:
-            return await self._settle(call, request, labeller=True, timeout=time_left())
-        finally:
-            self._bytes -= len(request)
-
-    async def _settle(self, call: Callable[..., Result], *args: bytes, **kwargs: object) -> Result:
-        """Run a call that ends with a commit; a disk that fails takes no more."""
-        try:
-            return await self._application.write(call, *args, **kwargs)
+            answer = await self._application.commits.answer(submitted)
         except DiskError:
             await self._application.disk_failed()
             raise
+        if self._tracing is not None:
+            self._tracing.stages(begun, submitted.stages(), time.time_ns())
+        return answer
 
 
 def _forget(answer: asyncio.Task[bytes] | None) -> None:

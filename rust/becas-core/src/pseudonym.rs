@@ -21,7 +21,20 @@ pub struct Pseudonym(pub [u8; 16]);
 
 impl fmt::Display for Pseudonym {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.iter().try_for_each(|byte| write!(formatter, "{byte:02x}"))
+        // Digits of a table are ASCII.
+        formatter.write_str(std::str::from_utf8(&self.digits()).map_err(|_| fmt::Error)?)
+    }
+}
+
+impl Pseudonym {
+    /// The 32 lowercase hexadecimal digits by which it is shown.
+    pub(crate) fn digits(self) -> [u8; 32] {
+        const DIGITS: &[u8; 16] = b"0123456789abcdef";
+        let mut digits = [0; 32];
+        for (pair, byte) in digits.as_chunks_mut::<2>().0.iter_mut().zip(self.0) {
+            *pair = [DIGITS[usize::from(byte >> 4)], DIGITS[usize::from(byte & 15)]];
+        }
+        digits
     }
 }
 
@@ -85,4 +98,36 @@ pub(crate) fn truncated(hash: blake3::Hash) -> [u8; 16] {
     let mut bytes = [0; 16];
     bytes.copy_from_slice(&hash.as_bytes()[..16]);
     bytes
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{IdKind, Key, Pseudonym};
+
+    const KEY: Key = Key::new(*b"whats the Elvish word for friend");
+
+    #[test]
+    fn the_hash_is_keyed() {
+        // github.com/BLAKE3-team/BLAKE3, test_vectors/test_vectors.json: bytes 0, 1, … 250, 0, 1, …; the longer input
+        // does not fit the stack.
+        for (length, expected) in
+            [(1, "6d7878dfff2f485635d39013278ae14f"), (1023, "c951ecdf03288d0fcc96ee3413563d8a")]
+        {
+            let input: Vec<u8> = (0..=250).cycle().take(length).collect();
+
+            assert_eq!(expected, Pseudonym(KEY.hash(input[0], &input[1..])).to_string());
+        }
+    }
+
+    #[test]
+    fn ids_of_different_kinds_and_of_different_stores_share_no_pseudonym() {
+        let kinds = [IdKind::User, IdKind::Guild, IdKind::Channel, IdKind::Message, IdKind::Event];
+        let mut pseudonyms: Vec<Pseudonym> =
+            kinds.map(|kind| KEY.pseudonym(kind, "700000000000000123")).into();
+        pseudonyms.push(Key::new([7; 32]).pseudonym(IdKind::User, "700000000000000123"));
+        pseudonyms.sort_unstable();
+        pseudonyms.dedup();
+
+        assert_eq!(kinds.len() + 1, pseudonyms.len());
+    }
 }

@@ -2,6 +2,11 @@
 
 use std::{
     collections::BTreeMap,
+    io::Write,
+    os::{
+        fd::{IntoRawFd, RawFd},
+        unix::net::UnixStream,
+    },
     path::Path,
     sync::Arc,
     time::{Duration, Instant, SystemTime, UNIX_EPOCH},
@@ -18,9 +23,10 @@ use serde_json::json;
 
 use crate::{
     enter::EnterCore,
+    error::to_python,
     export::{Export, bytes},
     memory,
-    submitted::Submitted,
+    submitted::{Reservation, Submitted},
 };
 
 /// (upper bound, values up to it), and the sum of the values.
@@ -57,18 +63,38 @@ impl Core {
         Ok(PyBytes::new(py, &answer))
     }
 
-    #[pyo3(signature = (request, *, labeller = true, timeout = None, timed = false))]
+    fn reserve(&self, size: usize) -> PyResult<Reservation> {
+        self.0.store().reserve(size).map(Reservation::new).map_err(to_python)
+    }
+
+    #[pyo3(signature = (request, reservation = None, *, labeller = true, timeout = None, timed = false))]
     fn submit(
         &self,
         py: Python<'_>,
         request: &[u8],
+        reservation: Option<&Reservation>,
         labeller: bool,
         timeout: Option<f64>,
         timed: bool,
     ) -> PyResult<Submitted> {
         let submit = if timed { Engine::submit_timed } else { Engine::submit };
-        py.enter_core(|| submit(&self.0, request, now_ms(), labeller, deadline(timeout)))
-            .map(Submitted::new)
+        py.enter_core(|| {
+            let held = reservation.and_then(Reservation::take);
+            let reservation = held.map_or_else(|| self.0.store().reserve(request.len()), Ok)?;
+            submit(&self.0, request, reservation, now_ms(), labeller, deadline(timeout))
+        })
+        .map(Submitted::new)
+    }
+
+    fn wakes(&self) -> PyResult<RawFd> {
+        let (theirs, ours) = UnixStream::pair()?;
+        theirs.set_nonblocking(true)?;
+        ours.set_nonblocking(true)?;
+        self.0.store().on_answers(move || {
+            // Full: it is readable already.
+            let _full = (&ours).write(&[0]);
+        });
+        Ok(theirs.into_raw_fd())
     }
 
     fn stats<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyBytes>> {

@@ -20,7 +20,7 @@ mod _core {
     #[pymodule_export]
     use crate::export::Export;
     #[pymodule_export]
-    use crate::submitted::Submitted;
+    use crate::submitted::{Reservation, Submitted};
 
     // Without a store.
     #[pymodule_export]

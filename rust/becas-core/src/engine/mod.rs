@@ -25,7 +25,7 @@ use crate::{
     proto,
     pseudonym::{IdKind, Key, Pseudonym},
     redact::{Ids, Redacted, Redactor},
-    store::{Admission, Status, Store, Ticket, directory, load_or_create_key},
+    store::{Admission, Reservation, Status, Store, Ticket, directory, load_or_create_key},
 };
 
 const ENVIRONMENT: &str = "examples";
@@ -58,12 +58,22 @@ impl Submitted {
     }
 
     /// The second half of `ingest`: blocks until all that the answer acknowledges is on disk.
-    pub fn wait(self) -> Result<proto::IngestResponse> {
-        let Self { mut receipts, places, ticket, laps: _ } = self;
-        for (place, admission) in places.into_iter().zip(ticket.wait()?) {
+    pub fn wait(mut self) -> Result<proto::IngestResponse> {
+        self.ticket.wait().map(|decided| self.answer(decided))
+    }
+
+    /// The same without blocking: none while the commit is not there. Gives the answer once.
+    pub fn poll(&mut self) -> Option<Result<proto::IngestResponse>> {
+        let decided = self.ticket.poll()?;
+        Some(decided.map(|decided| self.answer(decided)))
+    }
+
+    fn answer(&mut self, decided: Vec<Admission>) -> proto::IngestResponse {
+        let mut receipts = std::mem::take(&mut self.receipts);
+        for (place, admission) in self.places.drain(..).zip(decided) {
             complete(&mut receipts[place], admission);
         }
-        Ok(proto::IngestResponse { receipts })
+        proto::IngestResponse { receipts }
     }
 }
 
@@ -101,7 +111,8 @@ impl Engine {
         labeller: bool,
         deadline: Option<Instant>,
     ) -> Result<proto::IngestResponse> {
-        self.submit(request, now_ms, labeller, deadline)?.wait()
+        let reservation = self.store.reserve(request.len())?;
+        self.submit(request, reservation, now_ms, labeller, deadline)?.wait()
     }
 
     /// The first half of `ingest`: returns once the events have their place before the writer.
@@ -110,28 +121,33 @@ impl Engine {
     pub fn submit(
         &self,
         request: &[u8],
+        reservation: Reservation,
         now_ms: i64,
         labeller: bool,
         deadline: Option<Instant>,
     ) -> Result<Submitted> {
-        self.submit_watched(request, now_ms, labeller, deadline).map(|(submitted, ())| submitted)
+        self.submit_watched(request, reservation, now_ms, labeller, deadline)
+            .map(|(submitted, ())| submitted)
     }
 
     /// The same, with the time that each stage takes.
     pub fn submit_timed(
         &self,
         request: &[u8],
+        reservation: Reservation,
         now_ms: i64,
         labeller: bool,
         deadline: Option<Instant>,
     ) -> Result<Submitted> {
-        let (submitted, laps) = self.submit_watched(request, now_ms, labeller, deadline)?;
+        let (submitted, laps) =
+            self.submit_watched(request, reservation, now_ms, labeller, deadline)?;
         Ok(Submitted { laps: Some(laps), ..submitted })
     }
 
     fn submit_watched<W: Watch>(
         &self,
         request: &[u8],
+        reservation: Reservation,
         now_ms: i64,
         labeller: bool,
         deadline: Option<Instant>,
@@ -153,7 +169,7 @@ impl Engine {
             receipts.push(receipt);
         }
         let invalid = receipts.len() - admitted.len();
-        let ticket = self.store.submit(admitted, now_ms, deadline)?;
+        let ticket = self.store.submit(admitted, Some(reservation), now_ms, deadline)?;
         self.events.fetch_add(receipts.len() as u64, Ordering::Relaxed);
         self.invalid.fetch_add(invalid as u64, Ordering::Relaxed);
         self.unknown_fields.fetch_add(batch.unknown_fields, Ordering::Relaxed);

@@ -43,9 +43,10 @@ impl Engine {
         };
         let mut bins = vec![0; BINS];
         for category in chosen {
-            self.store.scan_facts(category, |_, header, _| {
-                if !header.superseded {
-                    bins[(usize::from(header.score.points()) / BIN_POINTS).min(BINS - 1)] += 1;
+            self.store.scan(category, |_, record| {
+                if !record.header.superseded {
+                    bins[(usize::from(record.header.score.points()) / BIN_POINTS).min(BINS - 1)] +=
+                        1;
                 }
                 Ok(())
             })?;

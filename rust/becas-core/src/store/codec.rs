@@ -104,10 +104,13 @@ impl Header {
     }
 }
 
-/// A record with its crc checked, still in the map.
+/// An example as it is stored, its crc checked, still in the map.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Record<'a> {
-    pub(super) header: Header,
+pub struct Record<'a> {
+    /// All but its texts.
+    pub header: Header,
+    /// Differs, but for one chance in 2³², from that of the same example after a change.
+    pub checksum: u32,
     people: &'a [u8],
     label: &'a str,
     input: &'a str,
@@ -115,13 +118,29 @@ pub(super) struct Record<'a> {
 }
 
 impl<'a> Record<'a> {
+    /// Shows an example as it would be stored.
+    pub fn show<T>(
+        id: ExampleId,
+        example: &Example,
+        see: impl FnOnce(&Record<'_>) -> Result<T>,
+    ) -> Result<T> {
+        let mut bytes = Vec::new();
+        encode(example, &mut bytes)?;
+        see(&decode(id, &bytes)?)
+    }
+
     /// The label in its text form.
-    pub(super) const fn label(&self) -> &'a str {
+    pub const fn label(&self) -> &'a str {
         self.label
     }
 
+    /// The message and its context.
+    pub const fn input(&self) -> &'a str {
+        self.input
+    }
+
     /// The answer, compact JSON.
-    pub(super) const fn output(&self) -> &'a str {
+    pub const fn output(&self) -> &'a str {
         self.output
     }
 
@@ -243,25 +262,35 @@ pub(super) fn decode_unchecked(id: ExampleId, bytes: &[u8]) -> Option<Record<'_>
 
 /// Reads a record back; an error names the example and says why.
 pub(super) fn decode(id: ExampleId, bytes: &[u8]) -> Result<Record<'_>> {
-    let damaged = |why| damaged(id, why);
-    if bytes.len() < PEOPLE_AT {
-        return Err(damaged("too short"));
-    }
-    if at(bytes, CRC_AT) != Some(crc(bytes).to_le_bytes()) {
-        return Err(damaged("its crc does not match"));
-    }
-    if bytes[0] != RECORD_VERSION {
-        return Err(damaged("its record version is unknown"));
-    }
-    parse(id, bytes).ok_or_else(|| damaged("its fields do not fit together"))
+    check(id, bytes)?;
+    parse(id, bytes).ok_or_else(|| damaged(id, "its fields do not fit together"))
 }
 
-fn parse(id: ExampleId, bytes: &[u8]) -> Option<Record<'_>> {
+/// Reads a record's header back without looking into its texts, which the crc covers too.
+pub(super) fn decode_header(id: ExampleId, bytes: &[u8]) -> Result<Header> {
+    check(id, bytes)?;
+    let header = parse_header(bytes).filter(|header| header.category == id.category);
+    header.ok_or_else(|| damaged(id, "its fields do not fit together"))
+}
+
+fn check(id: ExampleId, bytes: &[u8]) -> Result<()> {
+    let damaged = |why| Err(damaged(id, why));
+    if bytes.len() < PEOPLE_AT {
+        return damaged("too short");
+    }
+    if at(bytes, CRC_AT) != Some(crc(bytes).to_le_bytes()) {
+        return damaged("its crc does not match");
+    }
+    if bytes[0] != RECORD_VERSION {
+        return damaged("its record version is unknown");
+    }
+    Ok(())
+}
+
+fn parse_header(bytes: &[u8]) -> Option<Header> {
     let flags = bytes[1];
-    let size = |offset| usize::try_from(u32::from_le_bytes(at(bytes, offset)?)).ok();
-    let category = Category::from_number(i32::from(bytes[3]))?;
-    let header = Header {
-        category,
+    Some(Header {
+        category: Category::from_number(i32::from(bytes[3]))?,
         kind: EventKind::from_number(bytes[2])?,
         tier: Tier::from_number(i32::from(bytes[4]))?,
         outcome: Outcome::from_number(i32::from(bytes[5]))?,
@@ -276,15 +305,21 @@ fn parse(id: ExampleId, bytes: &[u8]) -> Option<Record<'_>> {
         superseded: flags & SUPERSEDED != 0,
         corrected_twin: flags & CORRECTED_TWIN != 0,
         yielded: flags & YIELDED != 0,
-    };
+    })
+}
+
+fn parse(id: ExampleId, bytes: &[u8]) -> Option<Record<'_>> {
+    let header = parse_header(bytes)?;
+    let size = |offset| usize::try_from(u32::from_le_bytes(at(bytes, offset)?)).ok();
     let (people, rest) = bytes[PEOPLE_AT..].split_at_checked(size(12)?.checked_mul(16)?)?;
     let (label, rest) = rest.split_at_checked(size(16)?)?;
     let (input, output) = rest.split_at_checked(size(20)?)?;
-    if category != id.category || output.len() != size(24)? {
+    if header.category != id.category || output.len() != size(24)? {
         return None;
     }
     Some(Record {
         header,
+        checksum: u32::from_le_bytes(at(bytes, CRC_AT)?),
         people,
         label: std::str::from_utf8(label).ok()?,
         input: std::str::from_utf8(input).ok()?,

@@ -113,6 +113,31 @@ impl Slots {
     pub(super) fn len(&self) -> usize {
         self.0.len()
     }
+
+    fn fill(&mut self, categories: &[OfCategory], slots: impl Fn(&OfCategory) -> &[Slot]) {
+        self.0.reserve(categories.iter().map(|one| slots(one).len()).sum(), Slot::hash);
+        categories.iter().flat_map(slots).for_each(|slot| self.insert(*slot));
+    }
+}
+
+/// What the examples of one category put into the index.
+#[derive(Debug, Default)]
+pub(super) struct OfCategory {
+    events: Vec<Slot>,
+    inputs: Vec<Slot>,
+    ranks: Vec<u128>,
+}
+
+impl OfCategory {
+    pub(super) fn add(&mut self, id: ExampleId, header: &Header) {
+        if !header.corrected_twin {
+            self.events.push(Slot::new(&header.event.0, Place::Example(id)));
+        }
+        if !header.yielded {
+            self.inputs.push(Slot::new(&header.digest, Place::Example(id)));
+        }
+        self.ranks.push(eviction_rank(header, id.sequence));
+    }
 }
 
 /// The order in which a full category gives up its examples, packed: corrections and twins last, then the lowest
@@ -237,21 +262,22 @@ impl Index {
         self.changes.push(Change::Consent(guild, before));
     }
 
-    /// Makes room for so many examples at once.
-    pub(super) fn reserve(&mut self, examples: usize) {
-        self.events.0.reserve(examples, Slot::hash);
-        self.inputs.0.reserve(examples, Slot::hash);
+    /// Takes in the examples found at open.
+    pub(super) fn of(categories: Vec<OfCategory>) -> Self {
+        let mut index = Self::default();
+        rayon::join(
+            || index.events.fill(&categories, |one| &one.events),
+            || index.inputs.fill(&categories, |one| &one.inputs),
+        );
+        for (ranks, of_category) in index.ranks.iter_mut().zip(categories) {
+            *ranks = of_category.ranks.into_iter().collect();
+        }
+        index
     }
 
-    /// Takes in a record found at open.
-    pub(super) fn load(&mut self, id: ExampleId, header: &Header) {
-        if !header.corrected_twin {
-            self.apply(Change::EventAdded(Slot::new(&header.event.0, Place::Example(id))));
-        }
-        if !header.yielded {
-            self.apply(Change::InputAdded(Slot::new(&header.digest, Place::Example(id))));
-        }
-        self.apply(Change::RankAdded(header.category, eviction_rank(header, id.sequence)));
+    /// How many examples are indexed.
+    pub(super) fn examples(&self) -> u64 {
+        self.ranks.iter().map(|ranks| ranks.len() as u64).sum()
     }
 
     /// Takes in a remembered event found at open.

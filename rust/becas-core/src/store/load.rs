@@ -1,18 +1,20 @@
 //! Rebuilds the index from the records, and makes sure that this is the store of this key and version.
 
 use heed::RoTxn;
+use rayon::prelude::*;
 
 use super::{
     codec, consent,
     counters::Counters,
     environment::{Environment, Tables, lmdb},
     fields::damaged,
-    index::Index,
+    index::{Index, OfCategory},
     remembered::Chunk,
     schema::{self, ExampleId},
     waiting,
 };
 use crate::{
+    category::Category,
     error::{Error, Result},
     pseudonym::Key,
 };
@@ -65,7 +67,7 @@ pub(super) fn counters(tables: &Tables, txn: &RoTxn<'_>) -> Result<Counters> {
     Counters::decode(found.ok_or_else(|| damaged("the record of counters"))?)
 }
 
-/// Reads everything once; the index, and how many records are damaged.
+/// Reads everything once, on all cores; the index, and how many records are damaged. Nobody may write meanwhile.
 ///
 /// One bad page does not stop the service. `verify` names what is damaged, and until it is repaired:
 ///
@@ -73,19 +75,34 @@ pub(super) fn counters(tables: &Tables, txn: &RoTxn<'_>) -> Result<Counters> {
 /// - Of a damaged chunk of remembered events the ids that still read like ids stay known; the others may be taken anew.
 /// - A damaged correction that waits is never applied.
 /// - A guild whose word is damaged has not consented.
-pub(super) fn index(tables: &Tables, txn: &RoTxn<'_>) -> Result<(Index, u64)> {
-    let mut index = Index::default();
-    let mut damaged = 0;
-    index.counters = counters(tables, txn)?;
-    let examples = tables.examples.len(txn).map_err(lmdb)?;
-    index.reserve(usize::try_from(examples).unwrap_or(0));
-    for found in tables.examples.iter(txn).map_err(lmdb)? {
+pub(super) fn index(environment: &Environment) -> Result<(Index, u64)> {
+    let categories = Category::ALL
+        .into_par_iter()
+        .map(|category| environment.read(|tables, txn| examples(tables, txn, category)))
+        .collect::<Result<Vec<_>>>()?;
+    let mut index = Index::of(categories);
+    let damaged = environment.read(|tables, txn| rest(tables, txn, &mut index))?;
+    Ok((index, damaged))
+}
+
+/// The examples of a category, but for those that are damaged.
+fn examples(tables: &Tables, txn: &RoTxn<'_>, category: Category) -> Result<OfCategory> {
+    let mut of_category = OfCategory::default();
+    for found in tables.examples.prefix_iter(txn, &[category as u8]).map_err(lmdb)? {
         let (key, bytes) = found.map_err(lmdb)?;
-        match ExampleId::from_key(key).map(|id| (id, codec::decode(id, bytes))) {
-            Some((id, Ok(record))) => index.load(id, &record.header),
-            Some((_, Err(_))) | None => damaged += 1,
+        if let Some(id) = ExampleId::from_key(key)
+            && let Ok(header) = codec::decode_header(id, bytes)
+        {
+            of_category.add(id, &header);
         }
     }
+    Ok(of_category)
+}
+
+/// All but the examples; how many records are damaged, examples included.
+fn rest(tables: &Tables, txn: &RoTxn<'_>, index: &mut Index) -> Result<u64> {
+    index.counters = counters(tables, txn)?;
+    let mut damaged = tables.examples.len(txn).map_err(lmdb)? - index.examples();
     index.oldest_remembered = index.counters.remembered;
     for found in tables.remembered.iter(txn).map_err(lmdb)? {
         let (key, bytes) = found.map_err(lmdb)?;
@@ -115,7 +132,7 @@ pub(super) fn index(tables: &Tables, txn: &RoTxn<'_>) -> Result<(Index, u64)> {
             index.load_consent(guild, word.is_some_and(|word| word.granted));
         }
     }
-    Ok((index, damaged))
+    Ok(damaged)
 }
 
 /// Whether erased bytes may still lie in free pages, since a crash came before the rewrite.

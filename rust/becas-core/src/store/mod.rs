@@ -45,12 +45,13 @@ use std::{
 
 pub use self::{
     admit::{Admission, Status, TwinMaker},
-    codec::Header,
+    codec::{Header, Record},
     counters::{CategoryStats, Stats},
     environment::EnvironmentInfo,
     erase::Forgotten,
     key_file::load_or_create_key,
     metrics::{COMMIT_EVENTS_BOUNDS, COMMIT_MICROSECONDS_BOUNDS, Metrics},
+    queue::Reservation,
     read::{Filter, Page},
     schema::ExampleId,
     verify::Report,
@@ -61,7 +62,7 @@ use self::{
     environment::Environment,
     metrics::Meter,
     queue::{Call, Queue},
-    writer::{Shared, Writer},
+    writer::{Listener, Shared, Writer},
 };
 use crate::{
     category::Category,
@@ -92,8 +93,17 @@ pub struct Ticket(mpsc::Receiver<Result<Vec<Admission>>>);
 
 impl Ticket {
     /// Blocks until the commit that holds the events is durable.
-    pub fn wait(self) -> Result<Vec<Admission>> {
+    pub fn wait(&self) -> Result<Vec<Admission>> {
         self.0.recv().unwrap_or(Err(Error::Closed))
+    }
+
+    /// The same without blocking: none while nothing is decided. Gives the decisions once.
+    pub fn poll(&self) -> Option<Result<Vec<Admission>>> {
+        match self.0.try_recv() {
+            Ok(decided) => Some(decided),
+            Err(mpsc::TryRecvError::Empty) => None,
+            Err(mpsc::TryRecvError::Disconnected) => Some(Err(Error::Closed)),
+        }
     }
 }
 
@@ -131,11 +141,12 @@ impl Store {
             environment.rewrite()?;
             environment.sync_directory()?;
         }
-        let (index, damaged) = environment.read(load::index)?;
+        let (index, damaged) = load::index(&environment)?;
         let shared = Arc::new(Shared {
             environment,
-            queue: Queue::new(config.queue_bytes, config.commit_events),
+            queue: Arc::new(Queue::new(config.queue_bytes, config.commit_events)),
             meter: Meter::default(),
+            listener: Listener::default(),
             config: config.clone(),
         });
         shared.meter.found_damaged(damaged);
@@ -169,13 +180,21 @@ impl Store {
         now_ms: i64,
         deadline: Option<Instant>,
     ) -> Result<Vec<Admission>> {
-        self.submit(events, now_ms, deadline)?.wait()
+        self.submit(events, None, now_ms, deadline)?.wait()
+    }
+
+    /// Room before the writer for a request of so many bytes, before any work for it.
+    pub fn reserve(&self, bytes: usize) -> Result<Reservation> {
+        self.shared().queue.reserve(bytes)
     }
 
     /// Queues events without waiting, so that a stream can send the next before the last is answered.
+    ///
+    /// Without a reservation they have to find room now.
     pub fn submit(
         &self,
         events: Vec<Prepared>,
+        reservation: Option<Reservation>,
         now_ms: i64,
         deadline: Option<Instant>,
     ) -> Result<Ticket> {
@@ -190,8 +209,18 @@ impl Store {
             .map(|prepared| Item::encode(prepared, &mut records))
             .collect::<Result<_>>()?;
         failpoint!("ingest::encoded");
-        self.shared().queue.call(Call { items, records, now_ms, deadline, reply })?;
+        let call = Call { items, records, now_ms, deadline, reply };
+        let queue = &self.shared().queue;
+        let reservation = reservation.map_or_else(|| queue.reserve(call.bytes()), Ok)?;
+        queue.call(call, reservation)?;
         Ok(Ticket(answer))
+    }
+
+    /// Calls `told` after each group of calls that was answered, for whoever polls tickets; it must not block.
+    ///
+    /// Takes the place of what was told before.
+    pub fn on_answers(&self, told: impl Fn() + Send + 'static) {
+        self.shared().listener.set(Box::new(told));
     }
 
     /// Exact totals as of the last commit, at the same cost at any size.
@@ -210,34 +239,23 @@ impl Store {
     }
 
     /// Every example of a category, by sequence. Examples that come or go meanwhile may or may not be seen.
+    ///
+    /// `see` holds up the growth of the map, and may not ask the store for anything.
     pub fn scan(
         &self,
         category: Category,
-        mut each: impl FnMut(ExampleId, &Example) -> Result<()>,
+        see: impl FnMut(ExampleId, &Record<'_>) -> Result<()>,
     ) -> Result<()> {
-        self.shared().scan(category, |record| record.to_example(), |id, example| each(id, &example))
+        self.shared().scan(category, see)
     }
 
-    /// The facts and the label of every example of a category, by sequence, without its texts.
-    pub fn scan_facts(
-        &self,
-        category: Category,
-        mut each: impl FnMut(ExampleId, &Header, &str) -> Result<()>,
-    ) -> Result<()> {
-        self.shared().scan(
-            category,
-            |record| (record.header, Box::<str>::from(record.label())),
-            |id, (header, label)| each(id, &header, &label),
-        )
-    }
-
-    /// Examples by id, in the order asked for; none where one is gone.
+    /// Examples by id, in the order asked for; none where one is gone. For `see` holds what [`Self::scan`] says.
     pub fn read_many(
         &self,
         ids: &[ExampleId],
-        each: impl FnMut(ExampleId, Option<Example>) -> Result<()>,
+        see: impl FnMut(ExampleId, Option<&Record<'_>>) -> Result<()>,
     ) -> Result<()> {
-        self.shared().read_many(ids, each)
+        self.shared().read_many(ids, see)
     }
 
     /// Whether a guild's events may be used.

@@ -4,7 +4,8 @@
 
 use std::{
     collections::VecDeque,
-    sync::{Condvar, Mutex, MutexGuard, PoisonError, mpsc},
+    mem,
+    sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, mpsc},
     time::Instant,
 };
 
@@ -34,6 +35,28 @@ impl Call {
     }
 }
 
+/// Room for a call, held from the arrival of its request on, so that what finds none is refused before any work.
+///
+/// Until the events are encoded they count with the bytes of their request. Dropping it frees the room.
+pub struct Reservation {
+    queue: Arc<Queue>,
+    bytes: usize,
+}
+
+impl Drop for Reservation {
+    fn drop(&mut self) {
+        if self.bytes > 0 {
+            self.queue.lock().free(self.bytes);
+        }
+    }
+}
+
+impl std::fmt::Debug for Reservation {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.debug_struct("Reservation").field("bytes", &self.bytes).finish_non_exhaustive()
+    }
+}
+
 /// Anything else that writes; it runs between groups, alone.
 pub(super) type Command = Box<dyn FnOnce(&mut Writer) + Send>;
 
@@ -54,6 +77,13 @@ struct Waiting {
     work: VecDeque<Work>,
     bytes: usize,
     closed: bool,
+}
+
+impl Waiting {
+    fn free(&mut self, bytes: usize) {
+        // Nothing is counted any more once the queue is abandoned.
+        self.bytes = self.bytes.saturating_sub(bytes);
+    }
 }
 
 pub(super) struct Queue {
@@ -77,17 +107,29 @@ impl Queue {
         self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Refuses at once when full; a call that is larger than the whole queue passes when nothing else waits.
-    pub(super) fn call(&self, call: Call) -> Result<()> {
+    /// Refuses at once when full; what is larger than the whole queue passes when nothing else waits.
+    pub(super) fn reserve(self: &Arc<Self>, bytes: usize) -> Result<Reservation> {
         let mut waiting = self.lock();
         if waiting.closed {
             return Err(Error::Closed);
         }
-        let bytes = call.bytes();
         if waiting.bytes > 0 && waiting.bytes + bytes > self.limit_bytes {
             return Err(Error::Overloaded { queued_bytes: waiting.bytes as u64 });
         }
         waiting.bytes += bytes;
+        drop(waiting);
+        Ok(Reservation { queue: Arc::clone(self), bytes })
+    }
+
+    /// Takes a call in the place of what was reserved for it.
+    pub(super) fn call(&self, call: Call, mut reservation: Reservation) -> Result<()> {
+        let reserved = mem::take(&mut reservation.bytes);
+        let mut waiting = self.lock();
+        waiting.free(reserved);
+        if waiting.closed {
+            return Err(Error::Closed);
+        }
+        waiting.bytes += call.bytes();
         waiting.work.push_back(Work::Call(call));
         drop(waiting);
         self.changed.notify_one();
@@ -151,7 +193,7 @@ impl Queue {
                 }
             }
         }
-        waiting.bytes -= bytes;
+        waiting.free(bytes);
         if group.is_empty() { Next::Close } else { Next::Group(group) }
     }
 }

@@ -133,32 +133,30 @@ impl Shared {
         })
     }
 
-    /// Hands every record of a category over, each chunk read in a transaction of its own and let go before.
-    pub(super) fn scan<T>(
+    /// Shows every record of a category, each chunk in a transaction of its own.
+    pub(super) fn scan(
         &self,
         category: Category,
-        take: impl Fn(&Record<'_>) -> T,
-        mut give: impl FnMut(ExampleId, T) -> Result<()>,
+        mut see: impl FnMut(ExampleId, &Record<'_>) -> Result<()>,
     ) -> Result<()> {
         let mut cursor = None;
         loop {
-            let mut chunk = Vec::new();
+            let (mut records, mut size) = (0, 0);
             self.environment.read(|tables, txn| {
-                let mut size = 0;
                 for found in after(tables, txn, Some(category), cursor)? {
                     let (id, bytes) = found?;
-                    chunk.push((id, take(&codec::decode(id, bytes)?)));
+                    see(id, &codec::decode(id, bytes)?)?;
+                    cursor = Some(id);
+                    records += 1;
                     size += bytes.len();
-                    if chunk.len() == CHUNK_RECORDS || size >= CHUNK_BYTES {
+                    if records == CHUNK_RECORDS || size >= CHUNK_BYTES {
                         break;
                     }
                 }
                 Ok(())
             })?;
-            let Some((last, _)) = chunk.last() else { return Ok(()) };
-            cursor = Some(*last);
-            for (id, taken) in chunk {
-                give(id, taken)?;
+            if records == 0 {
+                return Ok(());
             }
         }
     }
@@ -166,31 +164,26 @@ impl Shared {
     pub(super) fn read_many(
         &self,
         ids: &[ExampleId],
-        mut give: impl FnMut(ExampleId, Option<Example>) -> Result<()>,
+        mut see: impl FnMut(ExampleId, Option<&Record<'_>>) -> Result<()>,
     ) -> Result<()> {
-        let mut rest = ids;
-        while !rest.is_empty() {
-            let mut chunk = Vec::new();
+        let mut rest = ids.iter().peekable();
+        while rest.peek().is_some() {
             self.environment.read(|tables, txn| {
                 let mut size = 0;
-                for id in rest.iter().take(CHUNK_RECORDS) {
-                    let found = tables.examples.get(txn, &id.key()).map_err(lmdb)?;
-                    let example = match found {
-                        Some(bytes) => Some(codec::decode(*id, bytes)?.to_example()),
-                        None => None,
-                    };
-                    size += found.map_or(0, <[u8]>::len);
-                    chunk.push((*id, example));
+                for id in rest.by_ref().take(CHUNK_RECORDS) {
+                    match tables.examples.get(txn, &id.key()).map_err(lmdb)? {
+                        Some(bytes) => {
+                            size += bytes.len();
+                            see(*id, Some(&codec::decode(*id, bytes)?))?;
+                        }
+                        None => see(*id, None)?,
+                    }
                     if size >= CHUNK_BYTES {
                         break;
                     }
                 }
                 Ok(())
             })?;
-            rest = &rest[chunk.len()..];
-            for (id, example) in chunk {
-                give(id, example)?;
-            }
         }
         Ok(())
     }

@@ -205,7 +205,7 @@ impl Writer {
             plan.index.counters.stats = stats.clone();
             Ok(())
         })?;
-        let (index, damaged) = self.shared.environment.read(load::index)?;
+        let (index, damaged) = load::index(&self.shared.environment)?;
         self.index = index;
         self.shared.meter.found_damaged(damaged);
         Ok(report)

@@ -1,7 +1,7 @@
 //! The one thread that writes: it commits groups of calls, and answers each after the commit that holds it.
 
 use std::{
-    sync::{Arc, atomic::Ordering::Relaxed},
+    sync::{Arc, Mutex, PoisonError, atomic::Ordering::Relaxed},
     time::Instant,
 };
 
@@ -23,9 +23,26 @@ const COPIED_BYTES_PER_EVENT: u64 = 1_024;
 /// What callers, readers and the writer share.
 pub(super) struct Shared {
     pub(super) environment: Environment,
-    pub(super) queue: Queue,
+    pub(super) queue: Arc<Queue>,
     pub(super) meter: Meter,
+    pub(super) listener: Listener,
     pub(super) config: config::Store,
+}
+
+/// Whoever wants to know that calls were answered.
+#[derive(Default)]
+pub(super) struct Listener(Mutex<Option<Box<dyn Fn() + Send>>>);
+
+impl Listener {
+    pub(super) fn set(&self, told: Box<dyn Fn() + Send>) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(told);
+    }
+
+    fn tell(&self) {
+        if let Some(told) = &*self.0.lock().unwrap_or_else(PoisonError::into_inner) {
+            told();
+        }
+    }
 }
 
 /// State of the writing thread.
@@ -50,7 +67,10 @@ impl Writer {
         let _abandon = Abandon(Arc::clone(&self.shared));
         loop {
             match self.shared.queue.next() {
-                Next::Group(calls) => self.commit(calls),
+                Next::Group(calls) => {
+                    self.commit(calls);
+                    self.shared.listener.tell();
+                }
                 Next::Command(command) => command(&mut self),
                 Next::Close => break,
             }
@@ -189,6 +209,7 @@ struct Abandon(Arc<Shared>);
 impl Drop for Abandon {
     fn drop(&mut self) {
         self.0.queue.abandon();
+        self.0.listener.tell();
     }
 }
 

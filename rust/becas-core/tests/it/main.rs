@@ -8,6 +8,7 @@ mod fuzz;
 mod golden;
 mod hostile;
 mod labels;
+mod overload;
 mod people;
 mod redaction;
 mod requests;

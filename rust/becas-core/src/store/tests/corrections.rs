@@ -16,7 +16,7 @@ fn labels(store: &Store) -> Vec<(String, bool, bool)> {
     let mut labels = Vec::new();
     store
         .scan(Category::ScamDetection, |_, one| {
-            labels.push((one.label.as_str().to_owned(), one.superseded, one.corrected_twin));
+            labels.push((one.label().to_owned(), one.header.superseded, one.header.corrected_twin));
             Ok(())
         })
         .unwrap();

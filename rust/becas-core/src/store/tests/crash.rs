@@ -100,9 +100,9 @@ fn check(directory: &Path, cycle: &str) -> usize {
     let mut stored: HashMap<[u8; 16], u32> = HashMap::new();
     for category in Category::ALL {
         store
-            .scan_facts(category, |_, facts, _| {
-                if !facts.corrected_twin {
-                    *stored.entry(facts.event.0).or_default() += 1;
+            .scan(category, |_, record| {
+                if !record.header.corrected_twin {
+                    *stored.entry(record.header.event.0).or_default() += 1;
                 }
                 Ok(())
             })

@@ -171,7 +171,7 @@ fn callers_that_wait_share_one_commit() {
     let store = open(directory.path(), &config::Store::default());
     let (release, thread) = hold(&store);
     let tickets: Vec<_> = (0..40)
-        .map(|n| store.submit(vec![event(&format!("{n}")).prepared()], NOW, None).unwrap())
+        .map(|n| store.submit(vec![event(&format!("{n}")).prepared()], None, NOW, None).unwrap())
         .collect();
     drop(release);
     thread.join().unwrap();
@@ -192,11 +192,11 @@ fn a_full_queue_refuses_at_once_and_a_late_call_is_dropped() {
     let store = open(directory.path(), &config);
     let (release, thread) = hold(&store);
     let soon = Instant::now() + Duration::from_millis(10);
-    let late = store.submit(vec![event("late").prepared()], NOW, Some(soon)).unwrap();
+    let late = store.submit(vec![event("late").prepared()], None, NOW, Some(soon)).unwrap();
     let mut tickets = Vec::new();
     let refused = loop {
         let name = format!("{}", tickets.len());
-        match store.submit(vec![event(&name).prepared()], NOW, None) {
+        match store.submit(vec![event(&name).prepared()], None, NOW, None) {
             Ok(ticket) => tickets.push(ticket),
             Err(error) => break error,
         }

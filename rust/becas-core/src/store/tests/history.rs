@@ -100,7 +100,7 @@ fn any_event(random: &mut Random, step: u64, part: u64) -> Event {
 /// Sends a group to the store; each answer waits for its acknowledgement.
 pub(super) fn start<'a>(store: &'a Store, group: &[Step]) -> Vec<Answer<'a>> {
     let submit = |events: &[Event]| {
-        store.submit(events.iter().map(Event::prepared).collect(), NOW, None).unwrap()
+        store.submit(events.iter().map(Event::prepared).collect(), None, NOW, None).unwrap()
     };
     group
         .iter()
@@ -138,7 +138,7 @@ fn command(store: &Store, step: &Step) {
             let mut ids = Vec::new();
             for category in Category::ALL {
                 store
-                    .scan_facts(category, |id, _, _| {
+                    .scan(category, |id, _| {
                         ids.push(id);
                         Ok(())
                     })

@@ -94,11 +94,12 @@ fn at_the_limit_ingest_is_refused_reading_goes_on_and_erasing_makes_room() {
     let again = admit(&store, (0..20).map(|n| large(&format!("{accepted}.{n}"))));
     assert!(matches!(again, Err(Error::StoreFull { .. })), "{again:?}");
     let mut seen = 0;
-    let count = |_, _: &crate::example::Example| {
-        seen += 1;
-        Ok(())
-    };
-    store.scan(Category::ScamDetection, count).unwrap();
+    store
+        .scan(Category::ScamDetection, |_, _| {
+            seen += 1;
+            Ok(())
+        })
+        .unwrap();
     assert_eq!(accepted, seen);
 
     let guild = id(IdKind::Guild, "guild");

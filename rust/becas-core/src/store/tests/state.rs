@@ -13,17 +13,18 @@ pub(super) fn shown(store: &Store) -> Vec<Shown> {
     let mut shown = Vec::new();
     for category in Category::ALL {
         store
-            .scan(category, |_, example| {
+            .scan(category, |_, record| {
+                let header = &record.header;
                 shown.push(Shown {
                     category: category.name(),
-                    event: example.event.0,
-                    input: example.input.as_str().to_owned(),
-                    label: example.label.as_str().to_owned(),
-                    points: u32::from(example.score.points()),
-                    time_ms: example.time_ms,
-                    human: example.human_validated,
-                    superseded: example.superseded,
-                    twin: example.corrected_twin,
+                    event: header.event.0,
+                    input: record.input().to_owned(),
+                    label: record.label().to_owned(),
+                    points: u32::from(header.score.points()),
+                    time_ms: header.time_ms,
+                    human: header.human_validated,
+                    superseded: header.superseded,
+                    twin: header.corrected_twin,
                 });
                 Ok(())
             })
