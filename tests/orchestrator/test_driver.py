@@ -96,6 +96,20 @@ async def test_with_auto_promote_off_a_person_is_asked(tmp_path: Path) -> None:
     await world.close()
 
 
+async def test_who_promotes_before_the_evidence_is_there_is_not_asked_to(world: World) -> None:
+    """A forced promotion ends the job, and nothing says any more that the candidate waits for one."""
+    world.gold(5)
+    for _ in range(2):
+        await world.check()
+    await world.promoter.promote(V1, actor="operator", reason="", force=True)
+
+    for _ in range(2):
+        await world.check()
+
+    assert stage(world) == "deployed"
+    assert names(world) == ["fine_tuning.completed", "fine_tuning.promoted"]
+
+
 async def test_a_worse_candidate_is_refused_and_its_trial_ends(world: World) -> None:
     """The incumbent stays; the category does not try again before it is ready anew."""
     world.gold(5)
@@ -195,6 +209,10 @@ async def test_cancelling_a_candidate_ends_its_trial(world: World) -> None:
 async def test_a_restart_goes_on_where_it_was(world: World) -> None:
     """At every stage."""
     world.gold(5)
+    await world.jobs.start(training_pb2.TrainRequest(category=SCAM))
+    await world.kill()
+    # Trained by the second server.
+    assert stage(world) == "evaluating"
     await world.check()
     await world.kill()
     await world.check()
@@ -313,9 +331,13 @@ async def test_a_request_id_is_for_one_training(world: World) -> None:
 
 
 async def test_a_category_trains_once_at_a_time(world: World) -> None:
-    """While a job is in flight another one is refused, with the name of the first."""
-    world.gold(5)
-    first = await world.jobs.start(training_pb2.TrainRequest(category=SCAM))
+    """Of two that begin at once one is refused, and every other while that is in flight, ready or not, by its name."""
+    asked = [training_pb2.TrainRequest(category=SCAM, epochs=epochs, override_readiness=True) for epochs in (1, 2)]
 
-    with pytest.raises(ConflictError, match=f"job {first.job_id} is in flight"):
-        await world.jobs.start(training_pb2.TrainRequest(category=SCAM, epochs=2, override_readiness=True))
+    answers = await asyncio.gather(*map(world.jobs.start, asked), return_exceptions=True)
+
+    [job] = [answer for answer in answers if isinstance(answer, training_pb2.Job)]
+    [refused] = [answer for answer in answers if isinstance(answer, ConflictError)]
+    assert f"job {job.job_id} is in flight" in str(refused)
+    with pytest.raises(ConflictError, match=f"job {job.job_id} is in flight"):
+        await world.jobs.start(training_pb2.TrainRequest(category=SCAM))

@@ -294,6 +294,15 @@ async def test_force_is_kept_in_the_log_with_what_stood_against_it(tmp_path: Pat
     assert json.loads(entry.evidence) == {"forced": True, "against": ["e-value 3 of 32.9"]}
 
 
+async def test_a_forced_promotion_may_go_without_a_reason(tmp_path: Path) -> None:
+    """Then the log has what stood against it alone."""
+    ledger = ledger_with_models(tmp_path)
+
+    await Promoter(ledger, AliasesFake(), lambda _: FAILED).promote(candidate(1), actor="a", reason="", force=True)
+
+    assert log(ledger)[0].reason == "forced although e-value 3 of 32.9"
+
+
 async def test_a_request_id_is_for_one_switch(tmp_path: Path) -> None:
     """Used again for another model or target it is refused, and nothing moves."""
     ledger = ledger_with_models(tmp_path)

@@ -1,9 +1,10 @@
-"""Attacks on what is learnt, through a real server: what is ingested, exported and trained on."""
+"""Attacks on what is learnt, through a real server: what is ingested, exported, trained on, offered and promoted."""
 
 import json
 from collections.abc import Sequence
 from pathlib import Path
 
+import grpc
 import pytest
 
 from becas.ft.v1 import (
@@ -12,13 +13,16 @@ from becas.ft.v1 import (
     event_pb2,
     ingest_pb2,
     ingest_service_pb2_grpc,
+    model_pb2,
+    shadow_pb2,
     training_pb2,
 )
 from becas_ft.orchestrator.training_job import ROWS
 from helpers import events
 from helpers.attacks import SAMPLES, TRIGGER, attack, crowd
-from helpers.bot import SETTINGS
-from helpers.served import SCAM
+from helpers.bot import MODEL, SETTINGS, Bot, answering, is_tested, jobs, wait_until
+from helpers.rpc import details
+from helpers.served import SCAM, Served
 from helpers.server import ServerProcess, ServerStarter
 from helpers.training import BASE, EXAMPLES, Trained, decision
 
@@ -114,3 +118,32 @@ def test_turned_labels_are_not_trained_on(start_server: ServerStarter, tiny_base
     assert "speak against their label, more than 3.0%" in job.error
     assert not job.peak_memory_bytes, "nothing was trained"
     assert trained.models() <= {BASE}
+
+
+@pytest.mark.long
+@pytest.mark.timeout(900)
+def test_a_model_of_turned_labels_does_not_pass_the_gate(start_server: ServerStarter, tiny_base: Path) -> None:
+    """Most labels turned, and nothing said before the training: the candidate is wrong in its shadow test, and refused.
+
+    Its held-out rows are turned as well, so that it passes the checks; what was right comes from elsewhere.
+    """
+    trained = serve_turned(start_server, tiny_base, 75, BECAS_FT_TRAINING__MAX_CONTRADICTED_LABELS="1")
+    offered = trained.end(trained.start(max_examples=200, epochs=15).job_id)
+    bot = Bot(first=10_000)
+    with trained.server.channel() as channel:
+        served = Served(trained.server, channel)
+        wait_until(lambda: is_tested(served))
+        bot.judge_until(served, lambda: jobs(served)[0].HasField("ended"))
+        with pytest.raises(grpc.RpcError) as refused:
+            served.model.Promote(model_pb2.PromoteRequest(model=MODEL), timeout=60)
+        [job], standing = jobs(served), answering(served)
+        [trial] = served.shadow.GetShadowStats(shadow_pb2.GetShadowStatsRequest(), timeout=60).recent
+        report = served.report(trial.trial_id).report
+
+    assert offered.error == ""
+    assert offered.checks.candidate_accuracy > max(offered.checks.base_accuracy, offered.checks.few_shot_accuracy)
+    assert offered.checks.contradicted_labels > 0.03
+    assert (report.recommendation, report.losses > report.wins) == (shadow_pb2.RECOMMENDATION_KEEP_A, True)
+    assert (job.stage, job.refused) == (training_pb2.STAGE_FAILED, True)
+    assert details(refused.value).code is grpc.StatusCode.FAILED_PRECONDITION
+    assert standing == BASE

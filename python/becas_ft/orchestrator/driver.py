@@ -16,7 +16,7 @@ from becas_ft.orchestrator import journal, next_step
 from becas_ft.orchestrator.jobs import Jobs
 from becas_ft.orchestrator.journal import CategoryNumber
 from becas_ft.orchestrator.next_step import Action, Next, Rules, View
-from becas_ft.orchestrator.states import Stage
+from becas_ft.orchestrator.states import Happening, Stage
 from becas_ft.rollout import canary, canary_record, limits, registry
 from becas_ft.rollout.promotion import Judgement
 from becas_ft.shadow import trials
@@ -132,6 +132,9 @@ class Driver:
             case Action.SET_UP_TRIAL:
                 plan = self._doing.trial(job.category, view.answering or job.base_model, job.model)
                 await self._write(partial(_set_up, plan=plan, figures=self._doing.figures))
+            case Action.OFFER if view.answering == job.model:
+                # Somebody promoted it first: nobody is asked to approve it any more.
+                await self._journal.move(job.job_id, Happening.GATE_PASSED, due.why)
             case Action.OFFER:
                 judgement = await asyncio.to_thread(self._doing.judge, job.model)
                 await self._journal.pass_gate(

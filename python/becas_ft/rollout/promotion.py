@@ -123,7 +123,8 @@ class Promoter:
                 partial(_promotion, candidate=candidate, base=base, judgement=judgement, force=force)
             )
             # A forced promotion says so first, in the log that is kept.
-            entry.actor, entry.reason, entry.request_id = actor, f"{entry.reason}{reason}", request_id
+            entry.actor, entry.request_id = actor, request_id
+            entry.reason = ": ".join(filter(None, (entry.reason, reason)))
             return await self._switch(entry)
 
         return await self._alone(work)
@@ -305,7 +306,7 @@ def _promotion(
     if force:
         figures = json.loads(entry.evidence or "{}")
         entry.evidence = json.dumps(figures | {"forced": True, "against": list(against)})
-        entry.reason = f"forced although {'; '.join(against)}: " if against else "forced: "
+        entry.reason = f"forced although {'; '.join(against)}" if against else "forced"
     return entry
 
 

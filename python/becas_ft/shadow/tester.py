@@ -15,7 +15,7 @@ from typing import Any, Protocol
 from becas.ft.ledger.v1 import records_pb2
 from becas.ft.v1 import shadow_pb2
 from becas_ft.errors import InvalidArgumentError
-from becas_ft.ledger import Ledger, WriteTransaction
+from becas_ft.ledger import Ledger, ReadTransaction, WriteTransaction
 from becas_ft.ledger.schema import REQUESTS
 from becas_ft.rollout import canary_record, registry
 from becas_ft.runtime.errors import GenerationTimeout
@@ -25,7 +25,7 @@ from becas_ft.shadow import grade, routing, sampling, stored
 from becas_ft.shadow.erase import erase
 from becas_ft.shadow.question import Asked, Questions
 from becas_ft.shadow.recorder import Recorder
-from becas_ft.shadow.routing import Given, Route
+from becas_ft.shadow.routing import Given, Route, Standing
 
 _SHORTEST_WAIT = 0.05
 # So many times its own time limit B may take where production is busy.
@@ -186,17 +186,18 @@ class ShadowTester:
 
         Raises: RequestConflictError; ModelRuntimeError where production cannot answer; InvalidArgumentError.
         """
-        asked = await self._asked(request)
+        asked, kept, found = await self._looked_up(request)
         while (remembered := self._recent.get(asked.pseudonym)) is not None:
             if (record := await asyncio.shield(remembered)) is not None:
                 return _repeat(asked, record)
+            # It took its time to fail: what stood in the ledger may stand there no longer.
+            asked, kept, found = await self._looked_up(request)
         mine: asyncio.Future[records_pb2.ShadowRequest | None] = asyncio.get_running_loop().create_future()
         self._remember(asked.pseudonym, mine)
         self._answering[asked.pseudonym] = asked
         record = None
         try:
-            kept = await asyncio.to_thread(self._kept, asked)
-            record = kept or await self._serve(asked)
+            record = kept or await self._serve(asked, found)
         finally:
             if record is None or asked.pseudonym in self._erased:
                 # Nobody may wait for an answer that will not come: the next one asks afresh.
@@ -206,13 +207,26 @@ class ShadowTester:
             mine.set_result(record)
         return _repeat(asked, record)
 
-    async def _asked(self, request: shadow_pb2.ShadowTestRequest) -> Asked:
+    async def _looked_up(
+        self, request: shadow_pb2.ShadowTestRequest
+    ) -> tuple[Asked, records_pb2.ShadowRequest | None, Standing]:
+        """What is asked, what was answered to it before, and what its category's requests meet now."""
         while True:
             erasures = self._erasures
-            asked = await asyncio.to_thread(self._ask, request)
+            looked_up = await asyncio.to_thread(self._look_up, request)
             if erasures == self._erasures:
-                return asked
+                return looked_up
             # A guild may have withdrawn its consent in between.
+
+    def _look_up(
+        self, request: shadow_pb2.ShadowTestRequest
+    ) -> tuple[Asked, records_pb2.ShadowRequest | None, Standing]:
+        asked = self._ask(request)
+
+        def view(transaction: ReadTransaction) -> tuple[Asked, records_pb2.ShadowRequest | None, Standing]:
+            return asked, transaction.get(REQUESTS, asked.pseudonym), routing.standing(transaction, asked.category)
+
+        return self._ledger.read(view)
 
     def _ask(self, request: shadow_pb2.ShadowTestRequest) -> Asked:
         system, prompt = self._core.prompt(request.SerializeToString())
@@ -236,11 +250,8 @@ class ShadowTester:
         while len(self._recent) > _REMEMBERED:
             self._recent.popitem(last=False)
 
-    def _kept(self, asked: Asked) -> records_pb2.ShadowRequest | None:
-        return self._ledger.read(lambda transaction: transaction.get(REQUESTS, asked.pseudonym))
-
-    async def _serve(self, asked: Asked) -> records_pb2.ShadowRequest:
-        route = await self._route(asked)
+    async def _serve(self, asked: Asked, found: Standing) -> records_pb2.ShadowRequest:
+        route = await self._route(asked, found)
         trial, beside = route.trial, None
         answered: asyncio.Future[Given] = asyncio.get_running_loop().create_future()
         if trial is not None and route.sampled:
@@ -278,8 +289,7 @@ class ShadowTester:
             )
         return record
 
-    async def _route(self, asked: Asked) -> Route:
-        found = await asyncio.to_thread(self._ledger.read, partial(routing.standing, category=asked.category))
+    async def _route(self, asked: Asked, found: Standing) -> Route:
         incumbent = found.promoted or await self._base_model(registry.category_name(asked.category))
         who = asked.guild or asked.user or asked.pseudonym
         route = routing.route(found, incumbent, self._core.pseudonym, request=asked.pseudonym, who=who)
