@@ -28,12 +28,11 @@ def main() -> None:
     """What is to be decided, before; what was decided, after a promotion."""
     IMAGES.mkdir(exist_ok=True)
     with tempfile.TemporaryDirectory() as folder, lively(Path(folder), train=True) as found, chromium() as browser:
-        shoot(browser, found, "overview", "labelling", "job", "trial")
-        shoot(browser, found, "overview", "trial", scheme="dark")
-        shoot(browser, found, "overview", "labelling", width=PHONE)
+        shoot(browser, found, "overview", "labelling", "job")
+        shoot(browser, found, "trial", scheme="dark")
+        shoot(browser, found, "overview", width=PHONE)
         found.served.promote(MODEL)
         shoot(browser, found, "trials", "models", "audit", "events")
-        shoot(browser, found, "models", width=PHONE)
 
 
 def shoot(browser: Browser, found: Dashboard, *names: str, scheme: str = "light", width: int = WIDE) -> None:

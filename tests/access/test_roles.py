@@ -3,7 +3,7 @@
 import re
 from pathlib import Path
 
-from becas_ft.access.roles import OPEN, ROLES, Role, may_call
+from becas_ft.access.roles import OPEN, ROLES, Role, may_call, may_label
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -39,8 +39,9 @@ def test_what_each_role_may() -> None:
         *("Ingest", "IngestStream", "ShadowTest", "RecordTruth", "RecordComparison", "Subscribe"),
     }
     assert allowed(Role.LABELLER) == {
-        *("ListDisagreements", "RecordTruth", "Subscribe"),
+        *("Ingest", "IngestStream", "ListDisagreements", "RecordTruth", "Subscribe"),
         *("GetTrainingStats", "GetPipelineStats", "GetShadowStats", "GetQualityHistogram", "GetIngestRate"),
     }
     assert allowed(Role.OPERATOR) == everything - {"Forget", "SetConsent", "Backup"}
     assert allowed(Role.ADMIN) == everything
+    assert {role for role in Role if may_label(role)} == {Role.LABELLER, Role.OPERATOR, Role.ADMIN}

@@ -4,7 +4,7 @@ import json
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -156,7 +156,13 @@ def test_no_token_leaves_this_machine_in_plain_text(monkeypatch: pytest.MonkeyPa
     plain: list[str] = []
     monkeypatch.setenv("BECAS_FT_TOKEN", "becas_ft_x")
     monkeypatch.delenv("BECAS_FT_CA", raising=False)
-    monkeypatch.setattr(grpc, "insecure_channel", lambda server, _: plain.append(server))
+    opened = grpc.insecure_channel
+
+    def open_plainly(server: str, options: Sequence[tuple[str, object]]) -> grpc.Channel:
+        plain.append(server)
+        return opened(server, options)
+
+    monkeypatch.setattr(grpc, "insecure_channel", open_plainly)
     for server in ("192.0.2.7:50051", "becas.example:50051", "[2001:db8::1]:50051"):
         with connect(server):
             pass

@@ -7,6 +7,7 @@ from becas.ft.v1 import model_pb2
 from becas_ft.rollout import audit
 from helpers.browser import opened
 from helpers.dashboard import MODEL, Dashboard, lively
+from helpers.newcomer import label, promote, roll_back
 from helpers.served import SCAM, SECONDS
 from helpers.training import BASE, WORDS
 
@@ -42,32 +43,14 @@ def test_label_promote_roll_back(browser: Browser, tmp_path_factory: pytest.Temp
         expect(page.get_by_role("alert")).to_contain_text(f"{judged} of {LEAST_PAIRS} judged pairs")
         assert answering(found) == []
 
-        page.get_by_role("link", name="Labelling").click()
-        for number in range(LABELS):
-            message = page.get_by_label("Message").inner_text()
-            truth = "true" if _is_scam(message) else "false"
-            [key] = [
-                button.split()[0]
-                for button in page.locator(".choice").all_inner_texts()
-                if button.split()[1:] == [truth]
-            ]
-            page.keyboard.press(key)
-            expect(page.get_by_text(f"{number + 1} labelled here.")).to_be_visible()
+        label(page, LABELS, _is_scam)
         assert len(found.waiting()) == before - LABELS
 
-        page.get_by_role("link", name="Models").click()
-        page.get_by_role("button", name="Promote…").click()
-        expect(dialog).to_contain_text("promote B")
-        dialog.get_by_label("Your name").fill("Ada")
-        dialog.get_by_label("Why").fill("ten labels more")
-        dialog.get_by_role("button", name="Promote").click()
+        promote(page, "Ada", "ten labels more", "promote B")
         expect(page.get_by_text(f"Answers: {MODEL}")).to_be_visible()
         assert answering(found) == [MODEL]
 
-        page.get_by_role("button", name="Roll back…").click()
-        expect(dialog).to_contain_text(MODEL)
-        dialog.get_by_label("Why").fill("to see that it goes")
-        dialog.get_by_role("button", name="Roll back").click()
+        roll_back(page, "to see that it goes", MODEL)
         expect(page.get_by_text(f"Answers: {BASE}")).to_be_visible()
         assert answering(found) == [BASE]
 

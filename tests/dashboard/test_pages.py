@@ -1,6 +1,6 @@
 """Every page in a real Chromium: light, dark, wide, as narrow as a phone, full, and empty."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -75,9 +75,7 @@ def test_empty_pages_say_why_and_what_to_do(browser: Browser, empty: Dashboard) 
             assert violations(page) == [], name
 
 
-def test_page_is_light_and_quick(
-    browser: Browser, living: Dashboard, record_property: Callable[[str, object], None]
-) -> None:
+def test_page_is_light_and_quick(browser: Browser, living: Dashboard) -> None:
     """Under 300 kB over the wire, nothing from elsewhere, and the figures are there within a second."""
     measured: list[dict[str, Any]] = []
     # The machine may have other work: what counts is the best of some, and after a few one that is quick is enough.
@@ -97,12 +95,12 @@ def test_page_is_light_and_quick(
                 )
             )
     sizes = [sum(size for _, size in one["entries"]) for one in measured]
-    record_property("page_bytes", max(sizes))
-    record_property("shown_ms", min(one["shown"] for one in measured))
+    times = sorted(one["shown"] for one in measured)
+    print(f"{max(sizes)} bytes; shown after {times[0]:.0f} ms, median {times[len(times) // 2]:.0f}")  # noqa: T201 - a figure for the docs
 
     assert 20_000 < max(sizes) < LARGEST
     assert {name.startswith(living.url) for one in measured for name, _ in one["entries"]} == {True}
-    assert min(one["shown"] for one in measured) < LONGEST_MS
+    assert times[0] < LONGEST_MS
 
 
 def test_theme_is_kept(browser: Browser, empty: Dashboard) -> None:

@@ -145,14 +145,17 @@ class ServerProcess:
 
 def refused(data_dir: Path, *options: str, **variables: str) -> str:
     """What `serve` says when it does not start."""
-    done = subprocess.run(
-        [COMMAND, "serve", "--data-dir", data_dir, *options],
-        capture_output=True,
-        text=True,
-        env=environment(**variables),
-        timeout=60,
-        check=False,
-    )
+    try:
+        done = subprocess.run(
+            [COMMAND, "serve", "--data-dir", data_dir, *options],
+            capture_output=True,
+            text=True,
+            env=environment(**variables),
+            timeout=60,
+            check=False,
+        )
+    except subprocess.TimeoutExpired as serving:
+        raise AssertionError("it serves") from serving
 
     assert done.returncode == 1
     assert "Traceback" not in done.stderr

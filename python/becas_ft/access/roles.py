@@ -10,7 +10,7 @@ class Role(StrEnum):
     BOT = "bot"
     """Hands in what it decided, asks models, states what turned out right."""
     LABELLER = "labeller"
-    """Labels what models disagree about, and sees totals."""
+    """Confirms and corrects decisions, labels what models disagree about, and sees totals."""
     OPERATOR = "operator"
     """Runs the pipeline: everything but erasure, consent and backups."""
     ADMIN = "admin"
@@ -24,8 +24,9 @@ _LABELLER: Final = _OPERATOR | {Role.LABELLER}
 _ANY: Final = _BOT | _LABELLER
 
 ROLES: Final[dict[str, frozenset[Role]]] = {
-    "/becas.ft.v1.IngestService/Ingest": _BOT,
-    "/becas.ft.v1.IngestService/IngestStream": _BOT,
+    # What a bot's token confirms or corrects is kept, and counts as unverified.
+    "/becas.ft.v1.IngestService/Ingest": _ANY,
+    "/becas.ft.v1.IngestService/IngestStream": _ANY,
     "/becas.ft.v1.DatasetService/Export": _OPERATOR,
     "/becas.ft.v1.DatasetService/GetTrainingStats": _LABELLER,
     "/becas.ft.v1.DatasetService/GetQualityHistogram": _LABELLER,
@@ -45,7 +46,7 @@ ROLES: Final[dict[str, frozenset[Role]]] = {
     "/becas.ft.v1.TrainingService/CheckPipeline": _OPERATOR,
     "/becas.ft.v1.ShadowService/SetUpShadowTest": _OPERATOR,
     "/becas.ft.v1.ShadowService/ShadowTest": _BOT,
-    # Moderators state the truth where they work, through the bot; its corrections say the same by Ingest.
+    # Moderators state the truth where they work, through the bot.
     "/becas.ft.v1.ShadowService/RecordTruth": _ANY,
     "/becas.ft.v1.ShadowService/RecordComparison": _BOT,
     "/becas.ft.v1.ShadowService/ListDisagreements": _LABELLER,
@@ -71,6 +72,11 @@ OPEN: Final = frozenset({"/grpc.health.v1.Health/Check", "/grpc.health.v1.Health
 def may_call(role: Role, method: str) -> bool:
     """Whether a role may call a method; one that is not in the table is the admin's alone."""
     return role in ROLES.get(method, _ADMIN)
+
+
+def may_label(role: Role) -> bool:
+    """Whether human_validated and ai.correction of a role's events count as a person's word."""
+    return role in _LABELLER
 
 
 def needed(method: str) -> list[str]:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from becas_ft.cli.options import DEFAULT_SERVER, Json, Server
+from becas_ft.errors import UsageError
 
 if TYPE_CHECKING:
     from google.protobuf.timestamp_pb2 import Timestamp
@@ -40,6 +41,13 @@ def export(  # noqa: PLR0917 - Typer calls it by keyword
         int,
         typer.Option(min=0, help="Once labellers confirmed so many users, only confirmed sources; 0: all."),
     ] = 0,
+    mask_names: Annotated[
+        str,
+        typer.Option(
+            metavar="MODEL",
+            help="Also mask people's names as this spaCy model finds them (becas-ft[pii]); JSONL only.",
+        ),
+    ] = "",
     force: Annotated[bool, typer.Option("--force", help="Replace DIR if it is there.")] = False,
     server: Server = DEFAULT_SERVER,
     as_json: Json = False,
@@ -49,7 +57,11 @@ def export(  # noqa: PLR0917 - Typer calls it by keyword
     from becas_ft.cli.connection import LONG_CALL_SECONDS, connect
     from becas_ft.dataset_folder import write_dataset
     from becas_ft.messages import enum_value, to_object
+    from becas_ft.person_names import PersonNames
 
+    if mask_names and data_format != "jsonl":
+        raise UsageError("--mask-names reads lines of JSON: use --format jsonl")
+    names = PersonNames(mask_names) if mask_names else None
     request = dataset_pb2.ExportRequest(
         name=name,
         category=enum_value("--category", example_pb2.Category.DESCRIPTOR, category),
@@ -73,9 +85,10 @@ def export(  # noqa: PLR0917 - Typer calls it by keyword
     )
     with connect(server) as channel:
         stub = dataset_service_pb2_grpc.DatasetServiceStub(channel)
-        manifest = to_object(
-            write_dataset(out, stub.Export(request, timeout=LONG_CALL_SECONDS), data_format, force=force)
-        )
+        pieces = stub.Export(request, timeout=LONG_CALL_SECONDS)
+        manifest = to_object(write_dataset(out, pieces, data_format, force=force, names=names))
+    if names is not None:
+        manifest["person_names"] = names.summary()
     if as_json:
         typer.echo(json.dumps(manifest, ensure_ascii=False))
     else:
@@ -114,4 +127,6 @@ def _print(out: Path, manifest: dict[str, Any]) -> None:
     table.add_row("near-copies left out", f"{manifest['near_duplicates_dropped']:,}")
     if manifest["confirmed_users"]:
         table.add_row("in quarantine", f"{manifest['quarantined']:,}")
+    if "person_names" in manifest:
+        table.add_row("people's names masked", f"{manifest['person_names']['masked']:,}")
     Console().print(table)

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     from becas_ft.training.rows import Row
 
-# Above the similarity at which the export joins messages: its MinHash estimate may miss a pair at the border.
+# Above the similarity at which the export joins messages: its sketch of a long text may miss a pair at the border.
 NEAR_COPY: Final = 0.9
 _SHINGLE: Final = 5
 _BOILERPLATE: Final = 0.2

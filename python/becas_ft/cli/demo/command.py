@@ -22,6 +22,10 @@ def demo(
         Path | None,
         typer.Option(metavar="DIR", help="Only write what it plays: events.jsonl.gz to import, live.jsonl to ask."),
     ] = None,
+    dashboard: Annotated[
+        str | None,
+        typer.Option(metavar="HOST:PORT", help="Leave ten labels, the promotion and the rollback to you, there."),
+    ] = None,
     as_json: Json = False,
 ) -> None:
     """Run the main job on real messages: from events to a promoted model, and back."""
@@ -58,10 +62,12 @@ def demo(
     with ExitStack() as parts:
         # Your own Ollama's aliases are production's: the demo never moves them.
         runtime = parts.enter_context(ollama(where)) if with_ollama else {"BECAS_FT_RUNTIME__KIND": "embedded"}
-        address = parts.enter_context(server(where, settings | runtime))
-        result = Demo(console, where, traffic, address).run()
+        serving = parts.enter_context(server(where, settings | runtime, dashboard))
+        result = Demo(console, where, traffic, serving).run()
     if as_json:
         typer.echo(last_line(result))
+    if dashboard:
+        return
     missed = [step for step in ("promoted", "rolled_back") if not result[step]]
     if missed:
         console.print(f"\nNot {' and not '.join(missed).replace('_', ' ')}: {where / 'server.log'} tells why.")

@@ -1,6 +1,7 @@
 """Servers of the demo's own, in a folder of its own, stopped at the end."""
 
 import asyncio
+import json
 import os
 import shutil
 import socket
@@ -9,7 +10,9 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from becas_ft.errors import CommandError
 from becas_ft.runtime.default_base import DEFAULT_BASE, default_base
@@ -20,29 +23,47 @@ _STOP_SECONDS = 60.0
 _OLLAMA_SECONDS = 60.0
 
 
+@dataclass(frozen=True)
+class Serving:
+    """A server that answers.
+
+    Arguments:
+        process: it.
+        address: of gRPC.
+        dashboard: its first page; empty where none was asked for.
+    """
+
+    process: "subprocess.Popen[Any]"
+    address: str
+    dashboard: str
+
+
 @contextmanager
-def server(data_dir: Path, settings: dict[str, str]) -> Iterator[str]:
-    """Run `becas-ft serve` on a free loopback port; its address.
+def server(data_dir: Path, settings: dict[str, str], dashboard: str | None = None) -> Iterator[Serving]:
+    """Run `becas-ft serve` on a free loopback port.
 
     Arguments:
         data_dir: where it keeps everything.
         settings: environment variables on top of ours.
+        dashboard: where to serve one, HOST:PORT.
 
     Raises: CommandError where it does not start; the log says why.
     """
     log_path = data_dir / "server.log"
     data_dir.mkdir(parents=True, exist_ok=True)
-    where = ("--data-dir", str(data_dir / "data"), "--listen", "127.0.0.1:0")
-    command = [sys.executable, "-m", "becas_ft", "serve", *where]
+    where = ["--data-dir", str(data_dir / "data"), "--listen", "127.0.0.1:0"]
+    where += ["--dashboard", dashboard] if dashboard else []
+    command = [sys.executable, "-m", "becas_ft", "serve", "--json", *where]
     with log_path.open("ab") as log:
         process = subprocess.Popen(
             command, stdout=subprocess.PIPE, stderr=log, text=True, env={**os.environ, **settings}
         )
         try:
             line = process.stdout.readline() if process.stdout else ""
-            if "listening on " not in line:
+            if not line:
                 raise CommandError(f"the demo's server did not start: see {log_path}")
-            yield line.split("listening on ")[1].split(",")[0]
+            ready = json.loads(line)
+            yield Serving(process, ready["address"], ready["dashboard"])
         finally:
             process.terminate()
             try:

@@ -29,7 +29,9 @@ from becas.ft.v1 import (
     training_service_pb2_grpc,
 )
 from becas_ft.cli.connection import CALL_SECONDS, LONG_CALL_SECONDS, connect
+from becas_ft.cli.demo.by_hand import YOURS, hand_over, waiting
 from becas_ft.cli.demo.messages import LiveMessage, Traffic
+from becas_ft.cli.demo.process import Serving
 from becas_ft.cli.import_events import send_file
 from becas_ft.cli.job_view import follow
 from becas_ft.dataset_folder import write_dataset
@@ -55,26 +57,30 @@ class Demo:
         console: where people read; nothing is printed where it is quiet.
         folder: where the demo keeps everything.
         traffic: what it plays.
-        address: of its server.
+        serving: its server; where that has a dashboard, what a person decides is left to you.
     """
 
     console: Console
     folder: Path
     traffic: Traffic
-    address: str
+    serving: Serving
     result: dict[str, Any] = field(default_factory=dict)
     _step: int = 0
 
     def run(self) -> dict[str, Any]:
         """Every step in order; the figures for `--json`."""
-        with connect(self.address) as channel:
+        with connect(self.serving.address) as channel:
             self._import()
             self._stats(channel)
             self._export(channel)
             model = self._train(channel)
-            self._shadow(channel, model)
-            self._promote(channel, model)
-            self._regress(channel, model)
+            self.shadow(channel, model)
+            if self.serving.dashboard:
+                with self._section("Yours: label, promote, roll back"):
+                    hand_over(self._say, self.serving)
+            else:
+                self._promote(channel, model)
+                self._regress(channel, model)
         return self.result
 
     @contextmanager
@@ -93,7 +99,7 @@ class Demo:
             path = self.folder / "events.jsonl.gz"
             with gzip.open(path, "wt", encoding="utf-8") as file:
                 file.writelines(f"{line}\n" for line in self.traffic.events)
-            tally = send_file(path, self.address)
+            tally = send_file(path, self.serving.address)
             path.unlink()
             self.result["import"] = tally.as_object()
             self._say(", ".join(f"{status} {count:,}" for status, count in tally.statuses.items()))
@@ -162,20 +168,28 @@ class Demo:
             }
             return job.model
 
-    def _shadow(self, channel: grpc.Channel, model: str) -> None:
+    def shadow(self, channel: grpc.Channel, model: str) -> None:
+        """Ask both models, and tell the truth late; with a dashboard all but what a person labels."""
         with self._section(f"Shadow test: {len(self.traffic.live)} held-out messages, asked of both models"):
             stub = shadow_service_pb2_grpc.ShadowServiceStub(channel)
             trial = self._trial_of(channel, model)
             self._say(f"{trial.trial_id}, set up by the pipeline: {trial.base_model} against {trial.candidate_model}")
             report = shadow_pb2.ComparisonReport()
+            untold: list[LiveMessage] = []
             for wave in _waves(self.traffic.live):
-                answered = self._ask(stub, wave)
-                self._tell_truth(stub, [message for message in wave if message.request_id in answered], _as_labelled)
-                report = self._report(stub, trial.trial_id, report.pairs + len(answered))
+                answers = self._ask(stub, wave)
+                untold += [message for message in wave if message.request_id in answers]
+                if not self.serving.dashboard:
+                    self._tell_truth(stub, untold, _as_labelled)
+                    untold.clear()
+                report = self._report(stub, trial.trial_id, report.pairs + len(answers))
                 self._say(
-                    f"[dim]{report.pairs} pairs judged: {report.wins} wins, {report.losses} losses, "
+                    f"[dim]{report.pairs} pairs: {report.wins} wins, {report.losses} losses, "
                     f"e-value {report.e_value:.3g} of {report.e_threshold:.3g}[/dim]"
                 )
+            while untold and waiting(stub) > YOURS:
+                self._tell_truth(stub, [untold.pop()], _as_labelled)
+            report = self._report(stub, trial.trial_id, report.pairs)
             page = stub.GetComparisonReport(
                 shadow_pb2.GetComparisonReportRequest(trial_id=trial.trial_id, html=True), timeout=CALL_SECONDS
             )

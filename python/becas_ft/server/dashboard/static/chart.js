@@ -63,6 +63,7 @@ class LineChart extends HTMLElement {
         {label: x.label},
         ...lines.map((line) => ({
           label: line.name,
+          class: line.band || line.edge ? "edge" : undefined,
           stroke: line.band || line.edge ? "transparent" : colour(line.colour),
           fill: line.bars ? colour(line.colour) : undefined,
           width: line.band || line.edge ? 0 : 2,

@@ -49,7 +49,7 @@ export const badge = (text, kind = "") => html`<span class="badge ${kind}">${tex
 export const tile = (name, value, note = nothing) =>
   html`<div class="tile"><dt>${name}</dt><dd>${value}</dd>${note === nothing ? note : html`<dd class="note">${note}</dd>`}</div>`;
 
-// A table that scrolls by itself where the screen is narrow; cells are templates, numbers stand right.
+// A table; its rows become lists of names and values where the screen is narrow. Cells are templates, numbers stand right.
 export function table(caption, columns, rows) {
   return html`<div class="scroll" tabindex="0" role="region" aria-label=${caption}>
     <table>
@@ -58,7 +58,7 @@ export function table(caption, columns, rows) {
       <tbody>${rows.map(
         (row) => html`<tr>${columns.map((column, place) =>
           place
-            ? html`<td class=${column.number ? "number" : ""}>${column.cell(row)}</td>`
+            ? html`<td class=${column.number ? "number" : ""} data-name=${column.name}>${column.cell(row)}</td>`
             : html`<th scope="row">${column.cell(row)}</th>`)}</tr>`)}</tbody>
     </table>
   </div>`;

@@ -7,7 +7,7 @@ const SHOWN = 200;
 
 const figures = (entry) =>
   entry.evidence
-    ? html`<details><summary>Evidence</summary><pre>${pretty(entry.evidence)}</pre></details>`
+    ? html`<details><summary>Show</summary><pre>${pretty(entry.evidence)}</pre></details>`
     : "–";
 
 function pretty(text) {
@@ -23,8 +23,8 @@ const COLUMNS = [
   {name: "When", cell: (entry) => exactly(entry.time)},
   {name: "What", cell: (entry) => badge(words(entry.action), entry.action === "rollback" ? "bad" : entry.action === "promote" ? "good" : "")},
   {name: "Category", cell: (entry) => words(entry.category) || "–"},
-  {name: "From", cell: (entry) => html`<code>${entry.from_model || "–"}</code>`},
-  {name: "To", cell: (entry) => html`<code>${entry.to_model || "–"}</code>`},
+  {name: "Model", cell: (entry) => (entry.from_model || entry.to_model
+    ? html`<code>${entry.from_model || "–"}</code><br><code>► ${entry.to_model || "–"}</code>` : "–")},
   {name: "Who", cell: (entry) => entry.actor || "–"},
   {name: "Why", cell: (entry) => entry.reason || "–"},
   {name: "Evidence", cell: figures},

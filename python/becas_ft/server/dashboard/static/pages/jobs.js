@@ -4,7 +4,7 @@ import {ask, badge, count, decimal, duration, empty, html, percent, say, table, 
 
 const KINDS = {failed: "bad", deployed: "good", training: "warn", testing: "warn", evaluating: "warn", promoting: "warn"};
 const stage = (job) => badge(job.cancelled ? "cancelled" : words(job.stage), KINDS[job.stage]);
-const progress = (job) => (job.steps ? `${words(job.step_name)}: ${count(job.step)} of ${count(job.steps)}` : words(job.step_name) || "–");
+const progress = (job) => (job.steps ? `${job.step_name}: ${count(job.step)} of ${count(job.steps)}` : job.step_name || "–");
 
 const COLUMNS = [
   {name: "Job", cell: (job) => html`<a href="#/jobs/${job.job_id}">${job.job_id}</a>`},
@@ -71,7 +71,7 @@ function detail(job, points, connected, cancel) {
     <p><a href="#/jobs">All jobs</a></p>
     <section class="card"><div class="head"><h2><code>${job.job_id}</code></h2> ${stage(job)} ${connected ? "" : badge("not connected", "bad")}
         ${job.ended ? "" : html`<button type="button" @click=${cancel}>Cancel…</button>`}</div>
-      ${job.ended ? "" : html`<p>${progress(job)}</p><progress max=${job.steps || 1} value=${job.steps ? job.step : 0} aria-label="Steps of this stage"></progress>`}
+      ${job.ended ? "" : html`<p>${progress(job)}</p>${job.steps ? html`<progress max=${job.steps} value=${job.step} aria-label="Steps of this stage"></progress>` : ""}`}
       ${job.error ? html`<p class="failed">${job.error}</p>` : ""}
       ${job.overrides.map((override) => html`<p class="note">Overridden: ${override}</p>`)}
       <dl class="figures">${rows.map(([name, value]) => html`<div><dt>${name}</dt><dd>${value}</dd></div>`)}</dl></section>

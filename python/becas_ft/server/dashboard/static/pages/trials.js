@@ -10,8 +10,7 @@ const COLUMNS = [
   {name: "Trial", cell: (trial) => html`<a href="#/trials/${trial.trial_id}">${trial.trial_id}</a>`},
   {name: "State", cell: state},
   {name: "Category", cell: (trial) => words(trial.category)},
-  {name: "A, answers", cell: (trial) => html`<code>${trial.base_model}</code>`},
-  {name: "B, beside it", cell: (trial) => html`<code>${trial.candidate_model}</code>`},
+  {name: "A answers, B beside it", cell: (trial) => html`<code>A ${trial.base_model}</code><br><code>B ${trial.candidate_model}</code>`},
   {name: "Sampled", number: true, cell: (trial) => percent(trial.sample_rate, 0)},
   {name: "Began", cell: (trial) => when(trial.created)},
   {name: "Ended", cell: (trial) => trial.ended_reason || "–"},
@@ -62,7 +61,7 @@ function rateChart(points) {
     lines: [
       {name: "upper end", values: rates.map((rate) => rate?.high ?? null), colour: "--accent", band: "--band"},
       {name: "lower end", values: rates.map((rate) => rate?.low ?? null), colour: "--accent", edge: true},
-      {name: "win rate", values: rates.map((rate) => rate?.estimate ?? null), colour: "--accent"},
+      {name: "win rate, with its confidence sequence", values: rates.map((rate) => rate?.estimate ?? null), colour: "--accent"},
       {name: "no better, no worse", values: points.map(() => 0.5), colour: "--muted", dash: [6, 4]},
     ],
   }}></line-chart>`;
