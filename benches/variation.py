@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     from becas.ft.v1 import event_pb2
 
-# Where the message of each kind stands. Lists are halved as lists. Precedents have none, only a number.
+# Where the message of each kind stands. Lists are halved as lists. Precedents have none, only a count.
 _TEXTS: dict[str, tuple[str, ...]] = {
     "violation_detected": ("evidence",),
     "scam_detected": ("text",),
@@ -30,7 +30,7 @@ _TEXTS: dict[str, tuple[str, ...]] = {
     "custom_example": ("input",),
 }
 _LISTS = {"network_raid_detected": "indicators", "network_bot_pattern": "indicators", "user_profile_updated": "updates"}
-_NUMBERS = {"rag_context_enhanced": "original_confidence", "rag_suspicious_similarity": "avg_similarity"}
+_COUNTS = {"rag_context_enhanced": "precedents", "rag_suspicious_similarity": "similar_violations"}
 # A prime: every pass meets other halves until all have met.
 _STEP = 7919
 _CONSONANTS, _VOWELS = "bcdfghklmnprstvw", "aeiou"
@@ -81,8 +81,8 @@ class Variation:
         kind = event.WhichOneof("payload")
         assert kind is not None
         payload = getattr(event, kind)
-        if kind in _NUMBERS:
-            setattr(payload, _NUMBERS[kind], max(0.0, getattr(payload, _NUMBERS[kind]) - number * 1e-6))
+        if kind in _COUNTS:
+            setattr(payload, _COUNTS[kind], getattr(payload, _COUNTS[kind]) + number)
             return
         halves = self._halves[self._originals[source].WhichOneof("payload") or kind]
         at = self._at[source]

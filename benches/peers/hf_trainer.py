@@ -41,6 +41,8 @@ def main() -> None:
     ]
     longest = max(map(len, rows))
     model = base.load_base(asked.base, header, device=torch.device("cpu"), dtype=torch.float32)
+    # It was read from GGUF into float32; the Trainer refuses what calls itself quantized.
+    model.is_quantized = False
     model = base.add_lora(model, recipe, asked.seed)
 
     def padded(row: Any) -> dict[str, Any]:  # noqa: ANN401 - an encoded row
