@@ -29,15 +29,15 @@ setup: .venv/.extension  ## Everything a fresh machine needs; leaves the command
 	$(BIN)/python scripts/gen_protos.py
 	touch $@
 
-.venv/.extension: .venv/.protos $(RUST) pyproject.toml
+.venv/.extension: .venv/.protos $(RUST) pyproject.toml clients/python/pyproject.toml
 	@echo "► Rust extension (release)"
 	VIRTUAL_ENV=$(CURDIR)/.venv PATH="$(CURDIR)/.venv/bin:$$PATH" $(BIN)/maturin develop --release --skip-install --locked
-	VIRTUAL_ENV=$(CURDIR)/.venv $(BIN)/python -m uv pip install --quiet --no-deps --no-build-isolation --editable .
+	VIRTUAL_ENV=$(CURDIR)/.venv $(BIN)/python -m uv pip install --quiet --no-deps --no-build-isolation --editable . --editable clients/python
 	touch $@
 
 .PHONY: demo
-demo: setup  ## The main job on real messages, from events to a promoted and rolled-back model
-	$(BIN)/becas-ft demo
+demo: setup  ## The main job on real messages, to a promoted and rolled-back model; DASHBOARD=127.0.0.1:8080 leaves both to you
+	$(BIN)/becas-ft demo $(if $(DASHBOARD),--dashboard $(DASHBOARD))
 
 .PHONY: browser
 browser: setup  ## A Chromium for the dashboard's tests where there is none on PATH
@@ -88,6 +88,10 @@ fuzz: setup  ## 10 million inputs of each Rust target, 200,000 requests for a re
 	    -artifact_prefix=$(FUZZ_BUILD)/ -verbosity=0 $(FUZZ_BUILD)/$$target rust/fuzz/corpus/$$target; \
 	done
 	BECAS_FUZZ_REQUESTS=$(FUZZ_REQUESTS) $(BIN)/pytest tests/fuzz
+
+.PHONY: without-protection
+without-protection: setup grpcurl  ## Each protection taken away by itself: its test must fail; hours (WORDS="metadata test_tls.py" for some)
+	$(BIN)/python scripts/without_protection.py $(WORDS)
 
 .PHONY: audit
 audit: setup  ## Licences, sources and bans of what is locked; known vulnerabilities where their databases are in reach

@@ -63,7 +63,7 @@ def test_commands(page: Path, inputs: Path) -> None:
 
 
 @pytest.mark.long
-@pytest.mark.timeout(7200)
+@pytest.mark.timeout(10_800)
 @pytest.mark.parametrize("page", LONG_PAGES, ids=named)
 def test_long_commands(page: Path, inputs: Path) -> None:
     """Each command of a page ends well, trainings included."""
