@@ -106,8 +106,10 @@ def build(folder: Path, binary: Path) -> None:
         raise CannotBuildError("a C and a C++ compiler are needed; install them and try again")
     includes = [miniaudio(folder / "include"), *system_headers(folder / "include")]
     tune = "-mcpu=native" if platform.machine() in {"aarch64", "arm64"} else "-march=native"
+    # ggml's kernels for AMX are not in Ollama's Go packages, yet its code calls them where the compiler has AMX.
+    without = "-U__AMX_INT8__"
     # Go's own build cache knows the words of the flags, not what `native` means on this machine.
-    optimise = f"-O3 {tune} -DBECAS_PROCESSOR={processor()}"
+    optimise = f"-O3 {tune} {without} -DBECAS_PROCESSOR={processor()}"
     with tempfile.TemporaryDirectory(dir=folder) as target:
         environment = {
             **os.environ,
