@@ -134,6 +134,9 @@ class Core:
     def has_consent(self, guild_id: str) -> bool:
         """Whether the guild's events may be used."""
 
+    def has_consent_at_once(self, guild_id: str) -> bool | None:
+        """The same without waiting for anybody; None while the store grows or is rewritten."""
+
     def expire(self) -> int:
         """Erases what is older than the configured maximum age; examples erased."""
 

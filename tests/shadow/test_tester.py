@@ -2,6 +2,7 @@
 
 import asyncio
 import math
+import threading
 import time
 from collections.abc import Callable
 from functools import partial
@@ -14,7 +15,7 @@ from becas.ft.v1 import event_pb2, ingest_pb2, shadow_pb2
 from becas_ft._core import Core
 from becas_ft.errors import InvalidArgumentError
 from becas_ft.evidence import ratio, spending
-from becas_ft.ledger import Ledger, WriteTransaction
+from becas_ft.ledger import Ledger, ReadTransaction, WriteTransaction
 from becas_ft.ledger.schema import PAIRS, REQUESTS, TRIAL_COUNTS
 from becas_ft.rollout.gate import Policy
 from becas_ft.runtime.errors import RuntimeUnavailable
@@ -308,6 +309,34 @@ async def test_erasure_reaches_what_is_still_asked(bench: OpenBench, tmp_path: P
 
     assert left == []
     assert b"marmalade" not in (tmp_path / "data" / "ledger" / "data.mdb").read_bytes()
+
+
+async def test_a_rewrite_of_the_ledger_holds_up_its_own_request_only(bench: OpenBench) -> None:
+    """The event loop goes on while a request waits for the file that an erasure rewrites."""
+    reading, over = threading.Event(), threading.Event()
+
+    def reads(_: ReadTransaction) -> None:
+        reading.set()
+        over.wait(30.0)
+
+    async with bench() as parts:
+        reader = asyncio.create_task(asyncio.to_thread(parts.ledger.read, reads))
+        await asyncio.to_thread(reading.wait)
+        rewrite = asyncio.create_task(asyncio.to_thread(parts.ledger.compact))
+        # A loop that stands still could not end this by itself.
+        latest = threading.Timer(5.0, over.set)
+        latest.start()
+        while parts.ledger.read_at_once(lambda _: True):
+            await asyncio.sleep(0.01)
+        asked = asyncio.create_task(parts.tester.answer(question(1)))
+        await asyncio.sleep(0.1)
+
+        assert not over.is_set(), "the event loop stood still"
+        assert not asked.done()
+        latest.cancel()
+        over.set()
+        assert (await asked).label == "false"
+        await asyncio.gather(reader, rewrite)
 
 
 async def test_a_guild_that_withdraws_while_it_is_answered(bench: OpenBench) -> None:

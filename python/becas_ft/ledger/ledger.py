@@ -192,6 +192,17 @@ class Ledger:
         with self._gate.shared(), self._environment.begin() as transaction:
             return view(ReadTransaction(transaction, self._databases))
 
+    def read_at_once(self, view: Callable[[ReadTransaction], Result]) -> Result | None:
+        """The same without waiting for anybody; None while the file is rewritten."""
+        self._check_process()
+        if not self._gate.enter():
+            return None
+        try:
+            with self._environment.begin() as transaction:
+                return view(ReadTransaction(transaction, self._databases))
+        finally:
+            self._gate.leave()
+
     def write(self, change: Callable[[WriteTransaction], Result]) -> Result:
         """Runs a function whose changes are on disk, all of them, when this returns; none if it raises.
 
@@ -307,6 +318,17 @@ class _Gate:
         self._shared = 0
         self._exclusive = False
 
+    def enter(self) -> bool:
+        """Shares it if that needs no waiting; whoever did must leave."""
+        with self._condition:
+            self._shared += not self._exclusive
+            return not self._exclusive
+
+    def leave(self) -> None:
+        with self._condition:
+            self._shared -= 1
+            self._condition.notify_all()
+
     @contextmanager
     def shared(self) -> Iterator[None]:
         with self._condition:
@@ -315,9 +337,7 @@ class _Gate:
         try:
             yield
         finally:
-            with self._condition:
-                self._shared -= 1
-                self._condition.notify_all()
+            self.leave()
 
     @contextmanager
     def exclusive(self) -> Iterator[None]:

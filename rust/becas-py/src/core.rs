@@ -142,6 +142,10 @@ impl Core {
         py.enter_core(|| self.0.consent(guild_id))
     }
 
+    fn has_consent_at_once(&self, py: Python<'_>, guild_id: &str) -> PyResult<Option<bool>> {
+        py.ask_core(|| self.0.consent_at_once(guild_id))
+    }
+
     fn expire(&self, py: Python<'_>) -> PyResult<u64> {
         py.enter_core(|| self.0.expire(now_ms()))
     }
@@ -152,7 +156,7 @@ impl Core {
     }
 
     fn pseudonym(&self, py: Python<'_>, kind: &str, raw: &str) -> PyResult<String> {
-        py.enter_core(|| Ok(self.0.pseudonym(id_kind(kind)?, raw).to_string()))
+        py.ask_core(|| Ok(self.0.pseudonym(id_kind(kind)?, raw).to_string()))
     }
 
     fn redact(&self, py: Python<'_>, text: &str) -> PyResult<String> {

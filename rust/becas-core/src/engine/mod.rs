@@ -196,6 +196,11 @@ impl Engine {
         self.store.consent(self.key.pseudonym(IdKind::Guild, guild_id))
     }
 
+    /// The same without waiting for anybody; none while the store grows or is rewritten.
+    pub fn consent_at_once(&self, guild_id: &str) -> Result<Option<bool>> {
+        self.store.consent_at_once(self.key.pseudonym(IdKind::Guild, guild_id))
+    }
+
     /// The store itself.
     pub fn store(&self) -> &Store {
         &self.store

@@ -5,7 +5,7 @@ use std::{
     io,
     os::unix::fs::OpenOptionsExt as _,
     path::{Path, PathBuf},
-    sync::{Mutex, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard},
+    sync::{Mutex, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard, TryLockError},
 };
 
 use heed::{
@@ -203,12 +203,26 @@ impl Environment {
         self.opened.write().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// The same at once; none while it grows, is rewritten or closed, or somebody waits for that.
+    fn try_enter(&self) -> Option<Entered<'_>> {
+        match self.opened.try_read() {
+            Ok(opened) => Some(Entered(opened)),
+            Err(TryLockError::Poisoned(poisoned)) => Some(Entered(poisoned.into_inner())),
+            Err(TryLockError::WouldBlock) => None,
+        }
+    }
+
     /// Runs a short read transaction.
     pub(super) fn read<T>(&self, body: impl FnOnce(&Tables, &RoTxn<'_>) -> Result<T>) -> Result<T> {
-        let entered = self.enter();
-        let opened = entered.opened()?;
-        let txn = opened.env.read_txn().map_err(lmdb)?;
-        body(&opened.tables, &txn)
+        self.enter().read(body)
+    }
+
+    /// The same without waiting for anybody; none where it would have to.
+    pub(super) fn try_read<T>(
+        &self,
+        body: impl FnOnce(&Tables, &RoTxn<'_>) -> Result<T>,
+    ) -> Result<Option<T>> {
+        self.try_enter().map(|entered| entered.read(body)).transpose()
     }
 
     /// Makes room for so many more bytes, up to the limit; deleting may go beyond it by an eighth, since LMDB needs
@@ -281,6 +295,12 @@ pub(super) struct Entered<'a>(RwLockReadGuard<'a, Option<Opened>>);
 impl Entered<'_> {
     pub(super) fn opened(&self) -> Result<&Opened> {
         self.0.as_ref().ok_or(Error::Closed)
+    }
+
+    fn read<T>(&self, body: impl FnOnce(&Tables, &RoTxn<'_>) -> Result<T>) -> Result<T> {
+        let opened = self.opened()?;
+        let txn = opened.env.read_txn().map_err(lmdb)?;
+        body(&opened.tables, &txn)
     }
 }
 

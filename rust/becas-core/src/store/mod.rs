@@ -263,6 +263,11 @@ impl Store {
         self.shared().consent(guild)
     }
 
+    /// The same without waiting for anybody; none while the store grows or is rewritten.
+    pub fn consent_at_once(&self, guild: Pseudonym) -> Result<Option<bool>> {
+        self.shared().consent_at_once(guild)
+    }
+
     /// Corrections after a cursor, oldest first; 0 begins at the first that is left.
     pub fn outbox(&self, after: u64, limit: usize) -> Result<Vec<OutboxEntry>> {
         self.shared().outbox(after, limit)

@@ -189,12 +189,18 @@ impl Shared {
     }
 
     pub(super) fn consent(&self, guild: Pseudonym) -> Result<bool> {
-        self.environment.read(|tables, txn| {
-            let found = tables.consent.get(txn, &guild.0).map_err(lmdb)?;
-            Ok(found.map_or(self.config.consent_by_default, |word| {
-                consent::decode(&guild.0, word).is_ok_and(|word| word.granted)
-            }))
-        })
+        self.environment.read(|tables, txn| self.consented(tables, txn, guild))
+    }
+
+    pub(super) fn consent_at_once(&self, guild: Pseudonym) -> Result<Option<bool>> {
+        self.environment.try_read(|tables, txn| self.consented(tables, txn, guild))
+    }
+
+    fn consented(&self, tables: &Tables, txn: &RoTxn<'_>, guild: Pseudonym) -> Result<bool> {
+        let found = tables.consent.get(txn, &guild.0).map_err(lmdb)?;
+        Ok(found.map_or(self.config.consent_by_default, |word| {
+            consent::decode(&guild.0, word).is_ok_and(|word| word.granted)
+        }))
     }
 
     pub(super) fn outbox(&self, from: u64, limit: usize) -> Result<Vec<OutboxEntry>> {

@@ -8,12 +8,12 @@ use std::{
     time::{Duration, Instant},
 };
 
-use super::{NOW, event, key, open, test_twin};
+use super::{NOW, event, id, key, open, test_twin};
 use crate::{
     category::Category,
     config,
     error::Error,
-    pseudonym::Key,
+    pseudonym::{IdKind, Key},
     store::{ExampleId, Status, Store, environment::Environment, load_or_create_key, schema},
 };
 
@@ -270,4 +270,18 @@ fn examples_past_the_age_of_their_category_expire() {
     let again = store.admit(vec![events[0].prepared()], NOW, None).unwrap();
     assert_eq!(Status::Duplicate, again[0].status);
     assert_eq!(1, store.expire(NOW + 2).unwrap());
+}
+
+#[test]
+fn consent_is_told_at_once_or_not_at_all() {
+    let directory = tempfile::tempdir().unwrap();
+    let store = open(directory.path(), &config::Store::default());
+    let guild = id(IdKind::Guild, "guild");
+    store.set_consent(guild, false, NOW).unwrap();
+    assert_eq!(Some(false), store.consent_at_once(guild).unwrap());
+
+    let rewritten = store.shared().environment.alone();
+    assert_eq!(None, store.consent_at_once(guild).unwrap());
+    drop(rewritten);
+    assert_eq!(Some(false), store.consent_at_once(guild).unwrap());
 }
