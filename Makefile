@@ -78,14 +78,16 @@ FUZZ_BUILD ?= build/fuzz
 FUZZ_RUNS ?= 10000000
 FUZZ_REQUESTS ?= 200000
 FUZZ_TARGETS ?= redact decode json
+FUZZ_JOBS ?= $(shell nproc)
 
 .PHONY: fuzz
-fuzz: setup  ## 10 million inputs of each Rust target, 200,000 requests for a real server: half an hour
+fuzz: setup  ## 10 million inputs of each Rust target, 200,000 requests for a real server: hours on two cores
 	for target in $(FUZZ_TARGETS); do \
 	  mkdir -p $(FUZZ_BUILD)/$$target; \
 	  RUSTFLAGS="--cfg fuzzing $(COVERAGE)" cargo run --manifest-path rust/fuzz/Cargo.toml --locked --release --target $(HOST) \
-	    --target-dir $(FUZZ_BUILD)/target --bin $$target -- -runs=$(FUZZ_RUNS) -max_len=4096 -timeout=10 -print_final_stats=1 \
-	    -artifact_prefix=$(FUZZ_BUILD)/ -verbosity=0 $(FUZZ_BUILD)/$$target rust/fuzz/corpus/$$target; \
+	    --target-dir $(FUZZ_BUILD)/target --bin $$target -- -runs=$(FUZZ_RUNS) -max_len=4096 -timeout=10 \
+	    -fork=$(FUZZ_JOBS) -ignore_timeouts=0 -ignore_ooms=0 \
+	    -artifact_prefix=$(FUZZ_BUILD)/ $(FUZZ_BUILD)/$$target rust/fuzz/corpus/$$target; \
 	done
 	BECAS_FUZZ_REQUESTS=$(FUZZ_REQUESTS) $(BIN)/pytest tests/fuzz
 

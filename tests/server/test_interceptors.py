@@ -2,6 +2,8 @@
 
 import asyncio
 import json
+import math
+import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -118,10 +120,15 @@ async def running(default_deadline: float = 30.0) -> AsyncIterator[Running]:
     await server.stop(None)
 
 
-def last_call(log: str) -> dict[str, Any]:
-    """The last line of the log about a call; the C core of the client writes lines of its own."""
+def calls(log: str) -> list[dict[str, Any]]:
+    """The log's lines about calls; the C core of the client writes lines of its own."""
     lines = [json.loads(line) for line in log.splitlines() if line.startswith("{")]
-    return next(line for line in reversed(lines) if line["event"] == "rpc")
+    return [line for line in lines if line["event"] == "rpc"]
+
+
+def last_call(log: str) -> dict[str, Any]:
+    """The last line of the log about a call."""
+    return calls(log)[-1]
 
 
 async def test_unforeseen_error_keeps_its_text(capfd: pytest.CaptureFixture[str]) -> None:
@@ -214,3 +221,28 @@ async def test_calls_are_counted_once() -> None:
     assert value("becas_rpcs_total", {"method": "/becas.ft.v1.DatasetService/Forget", "code": "NOT_FOUND"}) == 1
     assert value("becas_rpc_seconds_count", {"method": method}) == 3
     assert value("becas_rpcs_in_flight") == 0
+
+
+async def test_a_flood_of_failures_does_not_fill_the_log(capfd: pytest.CaptureFixture[str]) -> None:
+    """A few lines a second of each method and status, and the next one says how many were left out; all are counted."""
+    async with running() as server:
+        began = time.monotonic()
+        for _ in range(300):
+            with pytest.raises(grpc.RpcError):
+                await server.stub.Forget(dataset_pb2.ForgetRequest())
+        seconds = math.floor(time.monotonic()) - math.floor(began) + 1
+        # In a second of its own, something is written again.
+        await asyncio.sleep(1.1)
+        with pytest.raises(grpc.RpcError):
+            await server.stub.Forget(dataset_pb2.ForgetRequest())
+        await server.stub.SetConsent(dataset_pb2.SetConsentRequest())
+        with pytest.raises(grpc.RpcError):
+            await server.stub.ListExamples(dataset_pb2.ListExamplesRequest())
+
+    labels = {"method": "/becas.ft.v1.DatasetService/Forget", "code": "NOT_FOUND"}
+    counted = server.metrics.registry.get_sample_value("becas_rpcs_total", labels)
+    written = calls(capfd.readouterr().err)
+    refused = [line for line in written if line["code"] == "NOT_FOUND"]
+    assert [line["code"] for line in written[-3:]] == ["NOT_FOUND", "OK", "INTERNAL"]
+    assert len(refused) <= 20 * seconds + 1
+    assert len(refused) + sum(line.get("left_out", 0) for line in refused) == counted == 301

@@ -5,6 +5,7 @@ import inspect
 import time
 import traceback
 import uuid
+from collections import defaultdict
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
 from contextlib import aclosing
 from contextvars import ContextVar
@@ -41,7 +42,12 @@ PATIENT: Final = frozenset({"/becas.ft.v1.DatasetService/Forget", "/becas.ft.v1.
 # Their successes are thousands a second: debug.
 QUIET: Final = frozenset({"/becas.ft.v1.IngestService/Ingest", "/grpc.health.v1.Health/Check"})
 
+# Whoever asks too much is told so thousands of times a second: a line for each would fill the disk with them.
+_LINES_A_SECOND: Final = 20
+
 _DRAINING: Final = "the server is about to stop: call again in a moment"
+# What is not a failure, and what nobody foresaw.
+_EACH: Final = frozenset({grpc.StatusCode.OK, grpc.StatusCode.INTERNAL})
 _ARITY: Final = {False: "unary", True: "stream"}
 _MAKE: Final = {
     "unary_unary": grpc.unary_unary_rpc_method_handler,
@@ -60,6 +66,26 @@ def time_left() -> float | None:
     """Seconds until this call's deadline, the default one included; None where it has none."""
     deadline = _deadline.get()
     return None if deadline is None else max(0.0, deadline - time.monotonic())
+
+
+class _Lines:
+    """Lines that the log takes of failures of one kind: so many a second, and the next one tells of the others."""
+
+    def __init__(self) -> None:
+        self._second = 0
+        self._written = 0
+        self._left_out = 0
+
+    def take(self, now: float) -> int | None:
+        """None where it is left out; else how many were since the last one that was not."""
+        if int(now) != self._second:
+            self._second, self._written = int(now), 0
+        if self._written == _LINES_A_SECOND:
+            self._left_out += 1
+            return None
+        self._written += 1
+        left_out, self._left_out = self._left_out, 0
+        return left_out
 
 
 @dataclass(frozen=True)
@@ -93,6 +119,7 @@ class CallInterceptor(grpc.aio.ServerInterceptor):
         self._default_deadline = default_deadline
         self._draining = draining
         self._tracing = tracing
+        self._failures: defaultdict[tuple[str, grpc.StatusCode], _Lines] = defaultdict(_Lines)
         self._in_flight = 0
         self._begun = 0
         self._idle = asyncio.Event()
@@ -210,6 +237,12 @@ class CallInterceptor(grpc.aio.ServerInterceptor):
         if self._tracing and call.span:
             self._tracing.end(call.span, code)
             more["trace_id"] = trace_id(call.span)
+        if code not in _EACH:
+            left_out = self._failures[call.method, code].take(call.started + seconds)
+            if left_out is None:
+                return
+            if left_out:
+                more["left_out"] = left_out
         token = caller()
         if token is not None:
             more |= {"token": token.name, "role": token.role.value}

@@ -444,9 +444,7 @@ class ShadowTester:
         return True
 
 
-def _view(
-    transaction: ReadTransaction, asked: Asked
-) -> tuple[Asked, records_pb2.ShadowRequest | None, Standing]:
+def _view(transaction: ReadTransaction, asked: Asked) -> tuple[Asked, records_pb2.ShadowRequest | None, Standing]:
     return asked, transaction.get(REQUESTS, asked.pseudonym), routing.standing(transaction, asked.category)
 
 
