@@ -43,6 +43,9 @@ def test_label_promote_roll_back(browser: Browser, tmp_path_factory: pytest.Temp
         expect(page.get_by_role("alert")).to_contain_text(f"{judged} of {LEAST_PAIRS} judged pairs")
         assert answering(found) == []
 
+        # Its link is clicked once more by `label`: the keys work all the same.
+        page.get_by_role("link", name="Labelling").click()
+        expect(page.get_by_label("Message")).to_be_visible()
         label(page, LABELS, _is_scam)
         assert len(found.waiting()) == before - LABELS
 

@@ -78,4 +78,8 @@ leave.addEventListener("click", () => {
   open(true);
 });
 addEventListener("hashchange", () => open(true));
+// The link of the page that is open changes no address: it opens the page again, and its keys work at once.
+nav.addEventListener("click", (event) => {
+  if (event.target.closest("a")?.hash === location.hash) open(true);
+});
 open(false);
