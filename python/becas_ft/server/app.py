@@ -1,6 +1,7 @@
 """Builds and runs the server: the only wiring."""
 
 import asyncio
+import gc
 import os
 import signal
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -128,6 +129,8 @@ async def serve(config: Config, ready: Callable[[str, str], None]) -> None:
                 background = [asyncio.create_task(_watched(run, application)) for run in BACKGROUND]
                 access = application.access
                 safety = {"tls": access.certificate is not None, "tokens_required": access.required}
+                # What is there now is there until the end: a collection that looks at it again makes calls wait.
+                gc.freeze()
                 _log.info("serving", address=listening.address, version=__version__, **safety)
                 ready(listening.address, url)
                 await stop.wait()
