@@ -2,9 +2,9 @@
 
 import asyncio
 import inspect
+import os
 import time
 import traceback
-import uuid
 from collections import defaultdict
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
 from contextlib import aclosing
@@ -44,6 +44,8 @@ QUIET: Final = frozenset({"/becas.ft.v1.IngestService/Ingest", "/grpc.health.v1.
 
 # Whoever asks too much is told so thousands of times a second: a line for each would fill the disk with them.
 _LINES_A_SECOND: Final = 20
+
+_ID_BYTES: Final = 16
 
 _DRAINING: Final = "the server is about to stop: call again in a moment"
 # What is not a failure, and what nobody foresaw.
@@ -119,6 +121,7 @@ class CallInterceptor(grpc.aio.ServerInterceptor):
         self._default_deadline = default_deadline
         self._draining = draining
         self._tracing = tracing
+        self._wrapped: dict[str, tuple[grpc.RpcMethodHandler[Any, Any], grpc.RpcMethodHandler[Any, Any]]] = {}
         self._failures: defaultdict[tuple[str, grpc.StatusCode], _Lines] = defaultdict(_Lines)
         self._in_flight = 0
         self._begun = 0
@@ -145,6 +148,14 @@ class CallInterceptor(grpc.aio.ServerInterceptor):
         if handler is None:
             return handler
         method = handler_call_details.method
+        known, wrapped = self._wrapped.get(method, (None, None))
+        # A guard makes a handler for each call; without one it is the same each time.
+        if known is not handler or wrapped is None:
+            wrapped = self._wrap(method, handler)
+            self._wrapped[method] = handler, wrapped
+        return wrapped
+
+    def _wrap(self, method: str, handler: "grpc.RpcMethodHandler[Any, Any]") -> "grpc.RpcMethodHandler[Any, Any]":
         kind = f"{_ARITY[handler.request_streaming]}_{_ARITY[handler.response_streaming]}"
         wrap = self._stream if handler.response_streaming else self._unary
         return _MAKE[kind](
@@ -220,7 +231,7 @@ class CallInterceptor(grpc.aio.ServerInterceptor):
         self._idle.clear()
         self._metrics.rpcs_in_flight.inc()
         span = self._tracing.begin(method, tuple(context.invocation_metadata() or ())) if self._tracing else None
-        return _Call(method, uuid.uuid4().hex, now, span)
+        return _Call(method, os.urandom(_ID_BYTES).hex(), now, span)
 
     def _end(self, call: _Call, code: grpc.StatusCode, **more: Any) -> None:  # noqa: ANN401 - what a log line takes
         seconds = time.monotonic() - call.started
