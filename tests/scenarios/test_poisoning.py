@@ -125,8 +125,8 @@ def test_turned_labels_are_not_trained_on(start_server: ServerStarter, tiny_base
 def test_a_model_of_turned_labels_does_not_pass_the_gate(start_server: ServerStarter, tiny_base: Path) -> None:
     """Most labels turned: the candidate passes every check before, is wrong in its shadow test, and is refused.
 
-    Words no longer tell the labels apart, so nothing speaks against them; the held-out rows are turned as well. What was
-    right comes from elsewhere.
+    Words no longer tell the labels apart, so nothing speaks against them; the held-out rows are turned as well. What
+    was right comes from elsewhere.
     """
     trained = serve_turned(start_server, tiny_base, 75)
     offered = trained.end(trained.start(max_examples=200, epochs=15).job_id)
