@@ -13,7 +13,7 @@ from typing import Any, Final
 import grpc
 import pytest
 from google.protobuf import descriptor_pool, message_factory
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as some
 
 from becas.ft.v1 import ingest_pb2
@@ -47,6 +47,8 @@ _TOKENS: Final = [
     ),
     *(text.encode() for text in canaries.SECRETS.values()),
 ]
+# A first field of two thousand characters.
+_LONG: Final = b"\x0a\xd0\x0f" + b"a" * 2000
 # What a mere request may not do to other tests' time: begin a training, or stop what runs.
 _REFUSED: Final = {"Train", "CheckPipeline"}
 _FINE: Final = {
@@ -158,6 +160,8 @@ def _attack(path: str, call: Callable[..., bytes], base: bytes) -> None:
         max_examples=max(8, REQUESTS // 400), deadline=None, database=None, suppress_health_check=list(HealthCheck)
     )
     @given(some.builds(changed, some.just(base), _EDITS))
+    @example(b"")
+    @example(_LONG)
     def attack(request: bytes) -> None:
         code = _code(call, request)
         assert code in _FINE, (path, request.hex(), code)

@@ -42,6 +42,14 @@ def test_what_was_written_is_there_after_reopening(tmp_path: Path) -> None:
     assert reopened.read(lambda transaction: transaction.get(JOBS, "a-1")) == training_pb2.Job(job_id="a-1")
 
 
+@pytest.mark.parametrize("length", [0, 511, 512, 100_000])
+def test_a_key_that_no_record_can_have_is_not_there(tmp_path: Path, length: int) -> None:
+    """Whatever id a caller asks for is found or is not; LMDB takes keys of 1 to 511 bytes."""
+    ledger = Ledger(tmp_path)
+
+    assert ledger.read(lambda transaction: transaction.get(JOBS, "a" * length)) is None
+
+
 def test_a_change_that_raises_changes_nothing(tmp_path: Path) -> None:
     """All or nothing."""
     ledger = Ledger(tmp_path)

@@ -26,6 +26,8 @@ _NEARLY_NOTHING = 64 << 10
 _SCHEMA = b"schema"
 _REWRITE_DUE = "rewrite_due"
 _NUMBER_BYTES = 8
+# Of LMDB as py-lmdb builds it.
+_LONGEST_KEY = 511
 
 
 class LedgerError(Exception):
@@ -58,6 +60,9 @@ class ReadTransaction:
     def get(self, table: Table[KeyT, MessageT], key: KeyT) -> MessageT | None:
         """The record of a key, or None."""
         encoded = table.encode_key(key)
+        # Whatever a caller names: LMDB refuses to look for what cannot be there.
+        if not 0 < len(encoded) <= _LONGEST_KEY:
+            return None
         raw = self._transaction.get(encoded, db=self._databases[table.name])
         return None if raw is None else _decode(table, encoded, bytes(raw))
 
