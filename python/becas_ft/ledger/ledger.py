@@ -194,8 +194,8 @@ class Ledger:
     def read(self, view: Callable[[ReadTransaction], Result]) -> Result:
         """Runs a function on a consistent view; it must not keep the transaction."""
         self._check_process()
-        with self._gate.shared(), self._environment.begin() as transaction:
-            return view(ReadTransaction(transaction, self._databases))
+        with self._gate.shared():
+            return self._view(view)
 
     def read_at_once(self, view: Callable[[ReadTransaction], Result]) -> Result | None:
         """The same without waiting for anybody; None while the file is rewritten."""
@@ -203,8 +203,7 @@ class Ledger:
         if not self._gate.enter():
             return None
         try:
-            with self._environment.begin() as transaction:
-                return view(ReadTransaction(transaction, self._databases))
+            return self._view(view)
         finally:
             self._gate.leave()
 
@@ -265,6 +264,10 @@ class Ledger:
             if _is_full(self._path):
                 raise LedgerFullError("no space is left on the disk for a copy of the ledger: free some") from error
             raise LedgerError("the ledger cannot be copied: verify it") from error
+
+    def _view(self, view: Callable[[ReadTransaction], Result]) -> Result:
+        with self._environment.begin() as transaction:
+            return view(ReadTransaction(transaction, self._databases))
 
     def _failure(self, error: lmdb.Error | OSError) -> LedgerError:
         full = isinstance(error, lmdb.DiskError) or (isinstance(error, OSError) and error.errno == errno.ENOSPC)
