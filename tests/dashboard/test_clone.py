@@ -67,15 +67,14 @@ def shoot(page: Page, name: str) -> None:
 
 @pytest.mark.long
 @pytest.mark.timeout(DEMO_SECONDS + 600)
-def test_clone_to_rollback(browser: Browser, tmp_path_factory: pytest.TempPathFactory) -> None:
+def test_clone_to_rollback(browser: Browser, inputs: Path, tmp_path: Path) -> None:
     """Ten labels, a promotion and a rollback by hand, of a real model that was trained on the way."""
-    folder = tmp_path_factory.mktemp("newcomer")
-    clone = folder / "clone"
+    clone, sample = inputs / "clone", inputs / "sample"
     subprocess.run(["git", "clone", "--quiet", ROOT, clone], check=True, timeout=300)
-    with demo(clone, folder / "demo.txt") as url, opened(browser) as page:
-        written: list[str | Path] = [clone / ".venv" / "bin" / "becas-ft", "demo", "--write", folder / "sample"]
+    with demo(clone, tmp_path / "demo.txt") as url, opened(browser) as page:
+        written: list[str | Path] = [clone / ".venv" / "bin" / "becas-ft", "demo", "--write", sample]
         subprocess.run(written, env=fresh(), check=True, timeout=300)
-        live = [json.loads(line) for line in (folder / "sample" / "live.jsonl").read_text().splitlines()]
+        live = [json.loads(line) for line in (sample / "live.jsonl").read_text().splitlines()]
         truths = {str(message["text"]): bool(message["is_scam"]) for message in live}
 
         def truth(shown: str) -> bool:

@@ -112,9 +112,10 @@ def test_only_what_the_pages_use_is_served(living: Dashboard) -> None:
 
 
 def test_requests_that_are_none_are_told_so(living: Dashboard) -> None:
-    """No JSON, no object, an unknown field, too long: each with the reason."""
+    """No JSON, no object, an unknown field, half a character, too long, too deep: each with the reason."""
     own = {"Origin": origin(living), "X_CSRF_Token": csrf(living)}
-    for body in ("{", "[]", '{"nonsense": 1}', '{"category": "CATEGORY_NONE"}', " " * 70_000):
+    known = ("{", "[]", '{"nonsense": 1}', '{"category": "CATEGORY_NONE"}', '{"category": "\\ud800"}')
+    for body in (*known, " " * 70_000, "[" * 60_000, '{"a":' * 12_000):
         answer = ask(living, "POST", LIST, body, **own)
 
         assert (answer.status, answer.body["code"]) == (400, "INVALID_ARGUMENT"), body[:20]

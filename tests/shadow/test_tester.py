@@ -85,6 +85,22 @@ async def test_too_many_waiting_are_dropped_and_counted(bench: OpenBench) -> Non
         assert "5 of 7 sampled requests made no pair" in found.reasoning
 
 
+async def test_pairs_that_are_still_to_come_are_reported(bench: OpenBench) -> None:
+    """A report that shows few pairs says that B was not asked yet, and no more once B is done."""
+    async with bench(fake_runtime.hangs, candidate_timeout=2) as parts:
+        trial = parts.set_up()
+        load = partial(judged.load, trial_id=trial.trial_id)
+        await parts.tester.answer(question(0))
+        await parts.tester.flush()
+        early = report.build(parts.ledger.read(load), Policy())
+        await parts.tester.settle()
+        late = report.build(parts.ledger.read(load), Policy())
+
+    assert (early.sampled, early.pairs, late.pairs) == (1, 0, 1)
+    assert "1 sampled requests have no pair yet" in early.reasoning
+    assert "no pair yet" not in late.reasoning
+
+
 async def test_b_that_production_leaves_no_time_is_dropped(bench: OpenBench) -> None:
     """That B is never reached says nothing about B: no wrong answer of it is stored, and the drop is counted."""
     async with bench(fake_runtime.hangs, a=fake_runtime.is_slow, candidate_timeout=0.1) as parts:

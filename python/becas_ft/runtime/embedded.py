@@ -285,7 +285,7 @@ def _is_json(text: str) -> bool:
     # llama.cpp drops a schema that it does not understand without a word.
     try:
         json.loads(text)
-    except ValueError:
+    except (ValueError, RecursionError):
         return False
     return True
 

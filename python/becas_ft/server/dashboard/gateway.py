@@ -104,7 +104,7 @@ class Gateway:
             return refusal(HTTPStatus.NOT_FOUND, "NOT_FOUND", "the dashboard has no such method")
         try:
             message = ParseDict(await _object(request), method.request())
-        except (ParseError, ValueError) as error:
+        except (ParseError, ValueError, RecursionError) as error:
             return refusal(
                 HTTPStatus.BAD_REQUEST, "INVALID_ARGUMENT", f"not a {method.request.DESCRIPTOR.name}: {error}"
             )
@@ -148,7 +148,7 @@ def _callable(channel: grpc.aio.Channel, method: MethodDescriptor) -> _Method:
 async def _object(request: Request) -> dict[str, Any]:
     """The body, read no further than it may be long.
 
-    Raises: ValueError where it is no JSON object, or too long.
+    Raises: ValueError where it is no JSON object, or too long; RecursionError where it is too deep.
     """
     body = b""
     async for chunk in request.stream():

@@ -111,7 +111,10 @@ class Queue {
   none() {
     return html`<section class="card" id="case" tabindex="-1">${empty(
       "Nothing waits for a label.",
-      html`Cases come while a shadow test runs: <code>becas-ft shadow set-up CATEGORY MODEL</code> begins one.`,
+      this.done
+        ? html`What the labels say of the models stands under <a href="#/trials">Trials</a>.`
+        : html`Cases come while a shadow test runs: each candidate gets one by itself, or by
+            <code>becas-ft shadow set-up CATEGORY MODEL</code>.`,
     )}${this.past.length ? html`<button type="button" @click=${() => this.back()}>Back to the last one</button>` : ""}</section>`;
   }
 
