@@ -148,7 +148,7 @@ def _callable(channel: grpc.aio.Channel, method: MethodDescriptor) -> _Method:
 async def _object(request: Request) -> dict[str, Any]:
     """The body, read no further than it may be long.
 
-    Raises: ValueError where it is no JSON object, or too long; RecursionError where it is too deep.
+    Raises: ValueError where it is no JSON object in whole characters, or too long; RecursionError where it is too deep.
     """
     body = b""
     async for chunk in request.stream():
@@ -158,6 +158,8 @@ async def _object(request: Request) -> dict[str, Any]:
     found = json.loads(body or b"{}")
     if not isinstance(found, dict):
         raise ValueError("a JSON object is wanted")  # noqa: TRY004 - one kind of error for all that is no request
+    # JSON may escape half of a character, which no protobuf can hold, nor an answer that repeats it.
+    json.dumps(found, ensure_ascii=False).encode()
     return found
 
 
