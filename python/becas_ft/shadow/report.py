@@ -183,7 +183,10 @@ def _reasoning(
         )
     waiting = report.sampled - report.pairs - overflow
     if waiting > 0 and report.trial.running:
-        words.append(f"{waiting:,} sampled requests have no pair yet: the candidate answers while production is quiet.")
+        words.append(
+            f"{waiting:,} sampled requests have no pair yet: the candidate answers while production is quiet. "
+            "Those that were erased, or cut off by a crash, get none."
+        )
     if report.sample_ratio_e_value > 100:  # noqa: PLR2004 - documented in the proto
         words.append("The share of sampled requests is not what was set: look for lost requests before believing this.")
     return " ".join(words)
