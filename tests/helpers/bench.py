@@ -36,3 +36,10 @@ class Bench:
 
 # `bench(b, a=…, **limits)` of the fixture: opens over the same folder each time, as a restart does.
 OpenBench = Callable[..., AbstractAsyncContextManager[Bench]]
+
+
+def question(number: int = 1, text: str = "claim the prize now", guild: str = "") -> shadow_pb2.ShadowTestRequest:
+    """A request about a message, by a member of that number."""
+    return shadow_pb2.ShadowTestRequest(
+        category=SCAM, input=text, request_id=f"request-{number}", user_id=str(number), guild_id=guild
+    )
