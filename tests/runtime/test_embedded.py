@@ -55,6 +55,12 @@ def running(process_id: int) -> bool:
         return False
 
 
+def children() -> set[int]:
+    """Numbers of this process's children."""
+    tasks = Path("/proc/self/task").glob("*/children")
+    return {int(number) for task in tasks for number in task.read_text().split()}
+
+
 def threads_of(process_id: int) -> list[int]:
     """Numbers of a process's threads."""
     return [int(task.name) for task in Path(f"/proc/{process_id}/task").iterdir()]
@@ -88,6 +94,25 @@ async def test_worker_comes_back_by_itself(embedded: EmbeddedRuntime) -> None:
     await until(lambda: embedded.worker_process_ids().get("production") not in {None, before})
 
     assert (await embedded.generate(ASK)).completion_tokens == 4
+
+
+@pytest.mark.asyncio
+async def test_worker_that_is_killed_as_it_starts_is_not_its_adapters_fault(
+    embedded_settings: EmbeddedSettings, adapters: list[Path]
+) -> None:
+    """Short of memory, the kernel kills: the model is not called broken, and is served as soon as it can be."""
+    runtime = EmbeddedRuntime(embedded_settings)
+    await runtime.create(ModelDefinition(name="sound", base="smollm2", adapter=adapters[0]))
+    before = children()
+    moving = asyncio.create_task(runtime.copy("sound", "in-production"))
+    await until(lambda: children() != before)
+    for started in children() - before:
+        os.kill(started, signal.SIGKILL)
+
+    with pytest.raises(RuntimeUnavailable, match="memory"):
+        await moving
+    await runtime.copy("sound", "in-production")
+    await runtime.close()
 
 
 @pytest.mark.asyncio(loop_scope="session")

@@ -223,14 +223,22 @@ class Lane:
             context=self._settings.context,
             background=self._settings.background,
         )
-        return await WorkerProcess.start(setup, self._died)
+        try:
+            return await WorkerProcess.start(setup, self._died)
+        except RuntimeUnavailable:
+            self._back_off()
+            raise
 
     def _died(self) -> None:
-        self._deaths += 1
-        wait = min(FIRST_BACK_OFF_SECONDS * 2 ** (self._deaths - 1), LONGEST_BACK_OFF_SECONDS)
-        self._not_before = time.monotonic() + wait
+        self._back_off()
         if not self._closed:
             self._background(self._revive())
+
+    def _back_off(self) -> None:
+        self._deaths += 1
+        # Bounded before it is a power: a machine may lack what it takes for days.
+        wait = min(FIRST_BACK_OFF_SECONDS * 2 ** min(self._deaths - 1, 10), LONGEST_BACK_OFF_SECONDS)
+        self._not_before = time.monotonic() + wait
 
     async def _revive(self) -> None:
         # The next question tries again and tells its caller what is wrong.

@@ -7,11 +7,13 @@ import contextlib
 import json
 import os
 import signal
+import socket
 import sys
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from becas_ft.runtime.errors import WorkerCrashed
+from becas_ft.children import Child
+from becas_ft.runtime.errors import RuntimeUnavailable, WorkerCrashed
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -48,9 +50,9 @@ class Question:
 class WorkerProcess:
     """A running worker. `start` makes one."""
 
-    def __init__(self, process: asyncio.subprocess.Process, version: str, on_death: Callable[[], None]) -> None:
+    def __init__(self, link: _Link, version: str, on_death: Callable[[], None]) -> None:
         self.version = version
-        self._process = process
+        self._link = link
         self._on_death = on_death
         self._waiting: dict[int, asyncio.Future[dict[str, Any]]] = {}
         self._number = 0
@@ -69,36 +71,30 @@ class WorkerProcess:
 
         Raises:
             LoadFault: The base or one of the adapters does not load, or the process died over it.
+            RuntimeUnavailable: The system can start no process, or killed it.
         """
-        process = await asyncio.create_subprocess_exec(
-            sys.executable,
-            "-m",
-            "becas_ft.runtime.worker",
-            stdin=asyncio.subprocess.PIPE,
-            stdout=asyncio.subprocess.PIPE,
-            # llama.cpp may print parts of prompts there.
-            stderr=asyncio.subprocess.DEVNULL,
-            limit=_LONGEST_LINE,
-            # Ctrl-C in a terminal goes to the whole group; the server stops its workers itself, last.
-            start_new_session=True,
-            env=_SPINS | os.environ,
-        )
+        link = await _Link.start()
         try:
-            _pipe_in(process).write(setup.encode())
-            first = await _pipe_out(process).readline()
+            link.to.write(setup.encode())
+            first = await link.read()
             said = json.loads(first) if first.endswith(b"\n") else {"event": "died"}
             if said["event"] == "ready":
-                return cls(process, said["version"], on_death)
+                return cls(link, said["version"], on_death)
         except BaseException:
-            await _end(process)
+            await link.end()
             raise
-        await _end(process)
+        await link.end()
+        if not first and link.process.returncode == -signal.SIGKILL:
+            # By the kernel for want of memory, or by a person: that says nothing of what it was to load.
+            raise RuntimeUnavailable(
+                "the model's process was killed as it started", remedy="see that memory is free, and ask again"
+            )
         raise LoadFault
 
     @property
     def process_id(self) -> int:
         """The operating system's number of the process."""
-        return self._process.pid
+        return self._link.process.pid
 
     @property
     def alive(self) -> bool:
@@ -121,8 +117,9 @@ class WorkerProcess:
             await self._send({"id": number, "question": asked})
             return await answer
         except asyncio.CancelledError:
-            if self.alive:
-                _pipe_in(self._process).write(json.dumps({"id": number, "cancel": True}).encode() + b"\n")
+            # uvloop refuses to write where the process has just ended.
+            with contextlib.suppress(RuntimeError):
+                self._link.to.write(json.dumps({"id": number, "cancel": True}).encode() + b"\n")
             raise
         finally:
             self._waiting.pop(number, None)
@@ -132,12 +129,12 @@ class WorkerProcess:
     def pause(self) -> None:
         """Take the processor from it until `resume`; it keeps what it has and goes on with it."""
         if self.alive:
-            self._process.send_signal(signal.SIGSTOP)
+            self._link.process.send_signal(signal.SIGSTOP)
 
     def resume(self) -> None:
         """Give it the processor again; nothing where it was not paused."""
         if self.alive:
-            self._process.send_signal(signal.SIGCONT)
+            self._link.process.send_signal(signal.SIGCONT)
 
     async def retire(self) -> None:
         """End it after what it is answering."""
@@ -147,26 +144,26 @@ class WorkerProcess:
     async def end(self) -> None:
         """End it now; questions in flight fail."""
         self._ending = True
-        await _end(self._process)
+        await self._link.end()
         await self._reader
 
     async def _send(self, message: Mapping[str, Any]) -> None:
         if not self.alive:
             raise WorkerCrashed("the model's process died")
         try:
-            _pipe_in(self._process).write(json.dumps(message).encode() + b"\n")
-            await _pipe_in(self._process).drain()
+            self._link.to.write(json.dumps(message).encode() + b"\n")
+            await self._link.to.drain()
         except (ConnectionError, RuntimeError) as error:
             raise WorkerCrashed("the model's process died") from error
 
     async def _read(self) -> None:
         try:
-            while line := await _pipe_out(self._process).readline():
+            while line := await self._link.read():
                 message = json.loads(line)
                 waiting = self._waiting.get(message["id"])
                 if waiting is not None and not waiting.done():
                     waiting.set_result(message)
-        except (ValueError, ConnectionError):
+        except ValueError:
             # Half a line, as a killed process leaves it.
             pass
         finally:
@@ -181,26 +178,48 @@ class WorkerProcess:
                 waiting.set_exception(WorkerCrashed(reason))
 
 
-def _pipe_in(process: asyncio.subprocess.Process) -> asyncio.StreamWriter:
-    if process.stdin is None:
-        raise RuntimeError("the process was started without a pipe")
-    return process.stdin
+@dataclass(frozen=True, slots=True)
+class _Link:
+    """A worker's process, and the socket on which its parent speaks with it."""
 
+    process: Child
+    answers: asyncio.StreamReader
+    to: asyncio.StreamWriter
 
-def _pipe_out(process: asyncio.subprocess.Process) -> asyncio.StreamReader:
-    if process.stdout is None:
-        raise RuntimeError("the process was started without a pipe")
-    return process.stdout
+    @classmethod
+    async def start(cls) -> _Link:
+        try:
+            here, there = socket.socketpair()
+            with there:
+                process = Child(
+                    (sys.executable, "-m", "becas_ft.runtime.worker"),
+                    stdin=there.fileno(),
+                    output=there.fileno(),
+                    # llama.cpp may print parts of prompts to standard error: that goes nowhere.
+                    errors=None,
+                    # Ctrl-C in a terminal goes to the whole group; the server stops its workers itself, last.
+                    own_session=True,
+                    environment=_SPINS | os.environ,
+                )
+            return cls(process, *await asyncio.open_unix_connection(sock=here, limit=_LONGEST_LINE))
+        except OSError as error:
+            raise RuntimeUnavailable(
+                f"a model's process cannot be started: {error.strerror}", remedy="free memory, or allow more processes"
+            ) from error
 
+    async def read(self) -> bytes:
+        """The next line; without its end, or empty, where the process ended."""
+        try:
+            return await self.answers.readline()
+        except ConnectionError:
+            return b""
 
-async def _end(process: asyncio.subprocess.Process) -> None:
-    # The end of its input ends it, also where it was paused; killing is for one that hangs.
-    _pipe_in(process).close()
-    with contextlib.suppress(ProcessLookupError):
-        process.send_signal(signal.SIGCONT)
-    try:
-        await asyncio.wait_for(process.wait(), _END_SECONDS)
-    except TimeoutError:
-        with contextlib.suppress(ProcessLookupError):
-            process.kill()
-        await process.wait()
+    async def end(self) -> None:
+        # The end of its input ends it, also where it was paused; killing is for one that hangs.
+        self.to.close()
+        self.process.send_signal(signal.SIGCONT)
+        try:
+            await asyncio.wait_for(self.process.wait(), _END_SECONDS)
+        except TimeoutError:
+            self.process.kill()
+            await self.process.wait()

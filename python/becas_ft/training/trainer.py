@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import dataclasses
 import fcntl
 import os
@@ -15,6 +14,7 @@ from typing import TYPE_CHECKING, Final, Protocol
 
 import structlog
 
+from becas_ft.children import Child
 from becas_ft.files import sha256_of
 from becas_ft.training.errors import BusyError, CancelledError, JobError, TrainerFailedError
 from becas_ft.training.job import (
@@ -122,20 +122,11 @@ class ProcessTrainer:
         # Events of an earlier attempt were reported then.
         events.new()
         with (folder / _LOG).open("ab") as log:
-            process = await asyncio.create_subprocess_exec(
-                *(
-                    "nice",
-                    "-n",
-                    str(self._niceness),
-                    sys.executable,
-                    "-m",
-                    "becas_ft.training.lora",
-                    str(folder),
-                ),
-                stdin=asyncio.subprocess.DEVNULL,
-                stdout=log,
-                stderr=log,
-                env={**os.environ, "PYTHONUNBUFFERED": "1", PARENT: str(os.getpid())},
+            process = Child(
+                ("nice", "-n", str(self._niceness), sys.executable, "-m", "becas_ft.training.lora", str(folder)),
+                output=log,
+                errors=log,
+                environment={**os.environ, "PYTHONUNBUFFERED": "1", PARENT: str(os.getpid())},
             )
         ended = asyncio.ensure_future(process.wait())
         try:
@@ -148,9 +139,8 @@ class ProcessTrainer:
                 await self._stop(process)
         return process.returncode or 0
 
-    async def _stop(self, process: asyncio.subprocess.Process) -> None:
-        with contextlib.suppress(ProcessLookupError):
-            process.terminate()
+    async def _stop(self, process: Child) -> None:
+        process.terminate()
         try:
             await asyncio.wait_for(process.wait(), self._grace_seconds)
         except TimeoutError:
