@@ -9,7 +9,7 @@ import pytest
 from helpers import canaries
 from helpers.server import CommandLine, ServerProcess, ServerStarter
 
-pytest_plugins = ["helpers.leaks"]
+pytest_plugins = ["helpers.leaks", "helpers.server_errors"]
 
 
 @pytest.fixture(autouse=True)
