@@ -4,8 +4,10 @@ import os
 import random
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Generator, Sequence
+from contextlib import closing
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 
 import pytest
@@ -18,6 +20,8 @@ from helpers.power_cuts import Checker
 IMAGES = int(os.environ.get("BECAS_POWER_CUT_IMAGES", "500"))
 LONG_IMAGES = int(os.environ.get("BECAS_POWER_CUT_LONG_IMAGES", "20000"))
 SEED = int(os.environ.get("BECAS_POWER_CUT_SEED", "20261126"))
+SEEN = 4
+"""Images of a control that fail before it is enough; how soon they come is a matter of how busy the machine is."""
 
 
 @dataclass
@@ -54,9 +58,9 @@ def record(folder: Path, ignore: Sequence[str] = ()) -> Recording:
     return Recording(root, entries)
 
 
-def failures(recording: Recording, folder: Path, count: int, seed: int) -> list[str]:
+def failures(recording: Recording, folder: Path, count: int, seed: int) -> Generator[str]:
     """Cut the power so many times; what was not kept, a line for each image that failed."""
-    checker, found = Checker("ledger", folder / "image"), []
+    checker = Checker("ledger", folder / "image")
     try:
         for cut, files in power_cuts.images(recording.root, recording.entries, count, random.Random(seed)):
             asked = {
@@ -65,10 +69,9 @@ def failures(recording: Recording, folder: Path, count: int, seed: int) -> list[
                 "erased": recording.noted(ERASED, cut),
             }
             if problems := checker.problems(files, asked):
-                found.append(f"cut at {cut} of {len(recording.entries)}, seed {seed}: {'; '.join(problems[:3])}")
+                yield f"cut at {cut} of {len(recording.entries)}, seed {seed}: {'; '.join(problems[:3])}"
     finally:
         checker.close()
-    return found
 
 
 @pytest.mark.timeout(120 + IMAGES)
@@ -77,13 +80,16 @@ def test_power_cuts_lose_nothing_acknowledged(tmp_path: Path) -> None:
     recording = record(tmp_path)
     assert len(recording.acknowledged(len(recording.entries))) > 200
 
-    assert failures(recording, tmp_path, IMAGES, SEED) == []
+    assert list(failures(recording, tmp_path, IMAGES, SEED)) == []
 
 
 @pytest.mark.parametrize("ignored", [("fdatasync", "fsync", "dsync"), ("fdatasync",), ("dsync",)], ids="+".join)
 def test_without_syncs_power_cuts_are_seen(tmp_path: Path, ignored: Sequence[str]) -> None:
     """The control: where syncs are left out, of the data or of the meta page alone, images fail."""
-    assert len(failures(record(tmp_path, ignored), tmp_path, 60, SEED)) > 3
+    unsynced = record(tmp_path, ignored)
+
+    with closing(failures(unsynced, tmp_path, IMAGES, SEED)) as found:
+        assert len(list(islice(found, SEEN))) == SEEN
 
 
 @pytest.mark.long
@@ -92,4 +98,4 @@ def test_many_power_cuts(tmp_path: Path) -> None:
     """Fresh runs, a thousand power cuts each."""
     for seed in range(SEED + 1, SEED + 1 + LONG_IMAGES // 1000):
         folder = tmp_path / str(seed)
-        assert failures(record(folder), folder, 1000, seed) == []
+        assert list(failures(record(folder), folder, 1000, seed)) == []
