@@ -14,7 +14,7 @@ from typing import IO
 
 
 class Child:
-    """A process that was started. Belongs to the running event loop; never kept waiting for by a thread of a pool.
+    """A process that was started. Belongs to the running event loop; a thread of its own waits for its end.
 
     Arguments:
         command: the program, found by the PATH, and its arguments.
@@ -37,6 +37,7 @@ class Child:
         environment: Mapping[str, str],
         own_session: bool = False,
     ) -> None:
+        self._ended = asyncio.get_running_loop().create_future()
         self._process = subprocess.Popen(
             command,
             stdin=_or_nothing(stdin),
@@ -45,7 +46,6 @@ class Child:
             env=environment,
             start_new_session=own_session,
         )
-        self._ended = asyncio.get_running_loop().create_future()
         threading.Thread(target=self._watch, args=(self._ended.get_loop(),), name="child", daemon=True).start()
 
     @property
