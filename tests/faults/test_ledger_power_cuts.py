@@ -4,10 +4,8 @@ import os
 import random
 import subprocess
 import sys
-from collections.abc import Generator, Sequence
-from contextlib import closing
+from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import islice
 from pathlib import Path
 
 import pytest
@@ -20,8 +18,6 @@ from helpers.power_cuts import Checker
 IMAGES = int(os.environ.get("BECAS_POWER_CUT_IMAGES", "500"))
 LONG_IMAGES = int(os.environ.get("BECAS_POWER_CUT_LONG_IMAGES", "20000"))
 SEED = int(os.environ.get("BECAS_POWER_CUT_SEED", "20261126"))
-SEEN = 4
-"""Images of a control that fail before it is enough; how soon they come is a matter of how busy the machine is."""
 
 
 @dataclass
@@ -41,14 +37,14 @@ class Recording:
         return any(entry.kind == "A" and entry.data == note for entry in self.entries[:cut])
 
 
-def record(folder: Path, ignore: Sequence[str] = ()) -> Recording:
+def record(folder: Path, ignore: Sequence[str] = (), writers: int = 4) -> Recording:
     """Run writers and an erasure."""
     root, log = folder / "ledger", folder / "log"
     root.mkdir(parents=True, mode=0o700)
     preload = Preload(faults.library(folder), root, log, ignore)
     paths = os.pathsep.join([str(Path(__file__).parents[1]), *sys.path])
     subprocess.run(
-        [sys.executable, "-m", "helpers.ledger_writes", root, log],
+        [sys.executable, "-m", "helpers.ledger_writes", root, log, str(writers)],
         env=os.environ | preload.variables() | {"PYTHONPATH": paths},
         timeout=120,
         check=True,
@@ -58,9 +54,9 @@ def record(folder: Path, ignore: Sequence[str] = ()) -> Recording:
     return Recording(root, entries)
 
 
-def failures(recording: Recording, folder: Path, count: int, seed: int) -> Generator[str]:
+def failures(recording: Recording, folder: Path, count: int, seed: int) -> list[str]:
     """Cut the power so many times; what was not kept, a line for each image that failed."""
-    checker = Checker("ledger", folder / "image")
+    checker, found = Checker("ledger", folder / "image"), []
     try:
         for cut, files in power_cuts.images(recording.root, recording.entries, count, random.Random(seed)):
             asked = {
@@ -69,9 +65,10 @@ def failures(recording: Recording, folder: Path, count: int, seed: int) -> Gener
                 "erased": recording.noted(ERASED, cut),
             }
             if problems := checker.problems(files, asked):
-                yield f"cut at {cut} of {len(recording.entries)}, seed {seed}: {'; '.join(problems[:3])}"
+                found.append(f"cut at {cut} of {len(recording.entries)}, seed {seed}: {'; '.join(problems[:3])}")
     finally:
         checker.close()
+    return found
 
 
 @pytest.mark.timeout(120 + IMAGES)
@@ -80,16 +77,16 @@ def test_power_cuts_lose_nothing_acknowledged(tmp_path: Path) -> None:
     recording = record(tmp_path)
     assert len(recording.acknowledged(len(recording.entries))) > 200
 
-    assert list(failures(recording, tmp_path, IMAGES, SEED)) == []
+    assert failures(recording, tmp_path, IMAGES, SEED) == []
 
 
 @pytest.mark.parametrize("ignored", [("fdatasync", "fsync", "dsync"), ("fdatasync",), ("dsync",)], ids="+".join)
 def test_without_syncs_power_cuts_are_seen(tmp_path: Path, ignored: Sequence[str]) -> None:
     """The control: where syncs are left out, of the data or of the meta page alone, images fail."""
-    unsynced = record(tmp_path, ignored)
+    # One writer: of several, the next one's sync may come before this one could say that it was acknowledged.
+    unsynced = record(tmp_path, ignored, writers=1)
 
-    with closing(failures(unsynced, tmp_path, IMAGES, SEED)) as found:
-        assert len(list(islice(found, SEEN))) == SEEN
+    assert len(failures(unsynced, tmp_path, 60, SEED)) > 3
 
 
 @pytest.mark.long
@@ -98,4 +95,4 @@ def test_many_power_cuts(tmp_path: Path) -> None:
     """Fresh runs, a thousand power cuts each."""
     for seed in range(SEED + 1, SEED + 1 + LONG_IMAGES // 1000):
         folder = tmp_path / str(seed)
-        assert list(failures(record(folder), folder, 1000, seed)) == []
+        assert failures(record(folder), folder, 1000, seed) == []

@@ -11,10 +11,8 @@ import sys
 import threading
 import time
 from collections import defaultdict
-from collections.abc import Generator, Iterator, Sequence
-from contextlib import closing
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from itertools import islice
 from pathlib import Path
 
 import pytest
@@ -29,8 +27,6 @@ IMAGES = int(os.environ.get("BECAS_POWER_CUT_IMAGES", "500"))
 LONG_IMAGES = int(os.environ.get("BECAS_POWER_CUT_LONG_IMAGES", "20000"))
 MINUTES = float(os.environ.get("BECAS_POWER_CUT_MINUTES", "0"))
 SEED = int(os.environ.get("BECAS_POWER_CUT_SEED", "20261126"))
-SEEN = 4
-"""Images of a control that fail before it is enough; how soon they come is a matter of how busy the machine is."""
 CLIENTS = 8
 FORGOTTEN_CLIENT = 8
 FORGOTTEN_USER = 700_000_000_000_000_777
@@ -142,12 +138,12 @@ def record(folder: Path, seed: int, ignore: Sequence[str] = ()) -> Recording:
     return Recording(data_dir, entries, [batch for sender in senders for batch in sender.sent], forgotten.sent)
 
 
-def failures(recording: Recording, folder: Path, count: int, seed: int) -> Generator[str]:
+def failures(recording: Recording, folder: Path, count: int, seed: int) -> list[str]:
     """Cut the power so many times; what was not kept, a line for each image that failed."""
     chance = random.Random(seed)
     acknowledged = recording.acknowledged()
     erasing, erased = recording.place(ERASING), recording.place(ERASED)
-    checker = Checker("examples", folder / "image")
+    checker, found = Checker("examples", folder / "image"), []
     try:
         for cut, files in power_cuts.images(recording.root, recording.entries, count, chance):
             before = {batch for place, batch in acknowledged if place < cut}
@@ -160,9 +156,10 @@ def failures(recording: Recording, folder: Path, count: int, seed: int) -> Gener
             }
             problems = checker.problems(files, asked)
             if problems:
-                yield f"cut at {cut} of {len(recording.entries)}, seed {seed}: {'; '.join(problems[:3])}"
+                found.append(f"cut at {cut} of {len(recording.entries)}, seed {seed}: {'; '.join(problems[:3])}")
     finally:
         checker.close()
+    return found
 
 
 @pytest.fixture(scope="module")
@@ -176,7 +173,7 @@ def test_power_cuts_lose_nothing_acknowledged(recording: Recording, tmp_path: Pa
     """Every image opens, holds every acknowledged batch, no half ones, and nothing that was erased."""
     assert len(recording.acknowledged()) > 50
 
-    assert list(failures(recording, tmp_path, IMAGES, SEED)) == []
+    assert failures(recording, tmp_path, IMAGES, SEED) == []
 
 
 @pytest.mark.parametrize("ignored", [("fdatasync", "fsync", "dsync"), ("fdatasync",), ("dsync",)], ids="+".join)
@@ -184,8 +181,7 @@ def test_without_syncs_power_cuts_are_seen(tmp_path: Path, ignored: Sequence[str
     """The control: where syncs are left out, of the data or of the meta page alone, images fail."""
     unsynced = record(tmp_path, SEED, ignored)
 
-    with closing(failures(unsynced, tmp_path, IMAGES, SEED)) as found:
-        assert len(list(islice(found, SEEN))) == SEEN
+    assert len(failures(unsynced, tmp_path, 60, SEED)) > 3
 
 
 def test_every_acknowledgement_comes_after_the_sync_of_its_data(recording: Recording) -> None:
@@ -230,7 +226,7 @@ def test_many_power_cuts(tmp_path: Path) -> None:
         if enough or found:
             break
         folder = tmp_path / str(seed)
-        found = list(failures(record(folder, seed), folder, 1000, seed))
+        found = failures(record(folder, seed), folder, 1000, seed)
         images += 1000
         shutil.rmtree(folder)
     sys.stderr.write(f"{images} images, {len(found)} failures\n")

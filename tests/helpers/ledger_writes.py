@@ -1,4 +1,4 @@
-"""A ledger under load, as a program (`python -m helpers.ledger_writes FOLDER LOG`), and whether that is kept."""
+"""A ledger under load, a program (`python -m helpers.ledger_writes FOLDER LOG WRITERS`), and whether that is kept."""
 
 import sys
 import threading
@@ -17,8 +17,7 @@ ACKNOWLEDGED: Final = b"acknowledged "
 """Begins a note of the log, before the number of a write that has returned."""
 ERASING, ERASED = b"erasing", b"erased"
 ERASED_NUMBERS: Final = range(1, 21)
-_WRITERS: Final = 4
-_WRITES: Final = 60
+_WRITES: Final = 240
 _LAST: Final = "last"
 
 
@@ -79,17 +78,17 @@ def _erase(transaction: WriteTransaction) -> None:
     transaction.owe_rewrite()
 
 
-def main(folder: Path, log: Path) -> None:
-    """Writers side by side, and an erasure among them."""
+def main(folder: Path, log: Path, count: int) -> None:
+    """Writers side by side, so many of them, and an erasure among them."""
     ledger = Ledger(folder)
     enough = threading.Semaphore(0)
 
     def write() -> None:
-        for _ in range(_WRITES):
+        for _ in range(_WRITES // count):
             faults.note(log, b"%b%d" % (ACKNOWLEDGED, ledger.write(_append)))
             enough.release()
 
-    writers = [threading.Thread(target=write) for _ in range(_WRITERS)]
+    writers = [threading.Thread(target=write) for _ in range(count)]
     for writer in writers:
         writer.start()
     for _ in range(2 * len(ERASED_NUMBERS)):
@@ -104,4 +103,4 @@ def main(folder: Path, log: Path) -> None:
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]), Path(sys.argv[2]))
+    main(Path(sys.argv[1]), Path(sys.argv[2]), int(sys.argv[3]))
