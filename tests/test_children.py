@@ -47,7 +47,7 @@ def test_whoever_stops_waiting_leaves_it_running() -> None:
         with pytest.raises(TimeoutError):
             await asyncio.wait_for(child.wait(), 0.05)
         assert child.returncode is None
-        child.terminate()
+        child.send_signal(signal.SIGTERM)
         assert await child.wait() == -signal.SIGTERM
 
     within(work)

@@ -18,9 +18,9 @@ class Child:
 
     Arguments:
         command: the program, found by the PATH, and its arguments.
-        stdin: a descriptor or file; nothing to read where None.
-        output: where its standard output goes; nowhere where None.
-        errors: where its standard error goes; nowhere where None.
+        stdin: the descriptor that it reads; by default nothing.
+        output: where its standard output goes; by default nowhere.
+        errors: where its standard error goes; by default nowhere.
         environment: its variables.
         own_session: keep it out of what a terminal sends to this process's group.
 
@@ -31,18 +31,18 @@ class Child:
         self,
         command: Sequence[str],
         *,
-        stdin: int | None = None,
-        output: IO[bytes] | int | None = None,
-        errors: IO[bytes] | int | None = None,
+        stdin: int = subprocess.DEVNULL,
+        output: IO[bytes] | int = subprocess.DEVNULL,
+        errors: IO[bytes] | int = subprocess.DEVNULL,
         environment: Mapping[str, str],
         own_session: bool = False,
     ) -> None:
         self._ended = asyncio.get_running_loop().create_future()
         self._process = subprocess.Popen(
             command,
-            stdin=_or_nothing(stdin),
-            stdout=_or_nothing(output),
-            stderr=_or_nothing(errors),
+            stdin=stdin,
+            stdout=output,
+            stderr=errors,
             env=environment,
             start_new_session=own_session,
         )
@@ -67,20 +67,8 @@ class Child:
         """Sends a signal; nothing where it has ended."""
         self._process.send_signal(signal)
 
-    def terminate(self) -> None:
-        """SIGTERM."""
-        self._process.terminate()
-
-    def kill(self) -> None:
-        """SIGKILL."""
-        self._process.kill()
-
     def _watch(self, loop: asyncio.AbstractEventLoop) -> None:
         code = self._process.wait()
         # A loop that is closed has nobody who waits.
         with suppress(RuntimeError):
             loop.call_soon_threadsafe(self._ended.set_result, code)
-
-
-def _or_nothing(file: IO[bytes] | int | None) -> IO[bytes] | int:
-    return subprocess.DEVNULL if file is None else file

@@ -194,9 +194,8 @@ class _Link:
                 process = Child(
                     (sys.executable, "-m", "becas_ft.runtime.worker"),
                     stdin=there.fileno(),
+                    # Its standard error goes nowhere: llama.cpp may print parts of prompts there.
                     output=there.fileno(),
-                    # llama.cpp may print parts of prompts to standard error: that goes nowhere.
-                    errors=None,
                     # Ctrl-C in a terminal goes to the whole group; the server stops its workers itself, last.
                     own_session=True,
                     environment=_SPINS | os.environ,
@@ -221,5 +220,5 @@ class _Link:
         try:
             await asyncio.wait_for(self.process.wait(), _END_SECONDS)
         except TimeoutError:
-            self.process.kill()
+            self.process.send_signal(signal.SIGKILL)
             await self.process.wait()

@@ -140,12 +140,12 @@ class ProcessTrainer:
         return process.returncode or 0
 
     async def _stop(self, process: Child) -> None:
-        process.terminate()
+        process.send_signal(signal.SIGTERM)
         try:
             await asyncio.wait_for(process.wait(), self._grace_seconds)
         except TimeoutError:
             # Its last checkpoint stands; a kill loses a few steps only.
-            process.kill()
+            process.send_signal(signal.SIGKILL)
             await process.wait()
 
 
